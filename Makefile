@@ -1,0 +1,57 @@
+# Every target sets itself up: Python packages into .venv, the node for the tests into node_modules.
+
+PYTHON := python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+NODE_STAMP := node_modules/.installed
+SOURCES := ballast scripts tests
+
+JOBS ?= 2
+TESTS ?= tests
+PRICES ?=
+TRADERS ?=
+SEED ?=
+
+.PHONY: venv lint format types compile test gas demo clean
+
+venv: $(STAMP)
+
+# The project itself is on the path by a .pth file, so nothing has to be built or installed again.
+$(STAMP): requirements.txt
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	echo "$(CURDIR)" > $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/ballast.pth
+	touch $@
+
+$(NODE_STAMP): package.json package-lock.json
+	npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+lint: $(STAMP)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+compile: $(STAMP)
+	$(BIN)/python -m ballast.build --jobs $(JOBS)
+
+# The contracts are compiled once, before the workers start.
+test: $(STAMP) $(NODE_STAMP) compile
+	$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+
+gas: $(STAMP) compile
+	$(BIN)/python -m pytest -p no:xdist --update-gas $(TESTS)
+
+demo: $(STAMP) compile
+	$(BIN)/ape run demo $(if $(PRICES),--prices "$(PRICES)") $(if $(TRADERS),--traders $(TRADERS)) $(if $(SEED),--seed $(SEED))
+
+clean:
+	rm -rf $(VENV) node_modules build .build .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

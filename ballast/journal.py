@@ -1,0 +1,43 @@
+"""Reads revm's journal out of its debug form, the only way pyrevm shows storage changes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_ACCOUNT = re.compile(
+    r"(0x[0-9a-f]{40}): Account \{ info: AccountInfo \{ balance: (\d+), nonce: (\d+), "
+    r"code_hash: (0x[0-9a-f]{64}), code: .*?\}, storage: \{(.*?)\}, status: ",
+)
+_SLOT = re.compile(
+    r"(\d+): StorageSlot \{ previous_or_original_value: (\d+), present_value: (\d+)[^}]*\}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChange:
+    """One account of the journal. `slots` maps changed slots to their original and new value."""
+
+    address: str
+    balance: int
+    nonce: int
+    code_hash: bytes
+    slots: dict[int, tuple[int, int]]
+
+
+def parse(journal: str) -> list[AccountChange]:
+    """The accounts in a journal's debug string, with the slots whose value has changed."""
+    state = journal[: journal.index("}, transient_storage: {")]
+    found = []
+    for address, balance, nonce, code_hash, storage in _ACCOUNT.findall(state):
+        slots = {
+            int(slot): (int(old), int(new))
+            for slot, old, new in _SLOT.findall(storage)
+            if old != new
+        }
+        digest = bytes.fromhex(code_hash[2:])
+        found.append(AccountChange(address, int(balance), int(nonce), digest, slots))
+    count = state.count(": Account {")
+    if count != len(found):
+        raise AssertionError(f"{count} accounts in the journal, {len(found)} understood")
+    return found

@@ -1,0 +1,132 @@
+"""Standard liquidation, and the take-over of a bankrupt leg that insurance covers whole."""
+
+from dataclasses import dataclass
+
+from ballast.model.account import Leg
+from ballast.model.exact import BPS, QUOTE_ONE, SIZE_ONE, WAD, AccountId, div_up, require
+from ballast.model.insurance import draw_for_leg, leg_cover
+from ballast.model.market import GRACE, STALE
+from ballast.model.state import MAX_LEGS, State
+from ballast.model.trading import SIZE_DUST, book_losers_first, change_leg
+
+MAX_SIZE = 2**256 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What may be taken over: size units, the price and the penalty in wei of price."""
+
+    size: int
+    price: int
+    penalty: int
+
+
+NOTHING = Offer(0, 0, 0)
+
+
+def offer(state: State, account_id: AccountId, market_id: int) -> Offer:
+    """The largest take-over the protocol allows now; NOTHING where it allows none. The state of
+    the oracle is not looked at."""
+    leg = state.leg(account_id, market_id)
+    equity = state.equity(account_id)
+    _, maintenance = state.margin(account_id)
+    if leg is None or leg.size == 0 or equity >= maintenance:
+        return NOTHING
+    price = state.quote(market_id).price
+    if equity < 0:
+        cover = leg_cover(state, account_id, market_id)
+        covered = cover.available >= cover.deficit
+        return Offer(abs(leg.size), price, 0) if covered else NOTHING
+    params = state.markets[market_id].params
+    ratio = params.maintenance_margin_bps * WAD // BPS
+    penalty_ratio = min(params.liquidation_penalty_bps * WAD // BPS, ratio * equity // maintenance)
+    penalty = price * penalty_ratio // WAD
+    size = _size(state, leg, market_id, equity, maintenance, penalty_ratio)
+    return Offer(size, price - penalty if leg.size > 0 else price + penalty, penalty)
+
+
+def _size(
+    state: State, leg: Leg, market_id: int, equity: int, maintenance: int, penalty_ratio: int
+) -> int:
+    """x = (t MM - E) / (P (t mm - p')), rounded up to a wei of base; the whole leg where that has
+    no answer, where the rest would be under the minimum, or where E < 0.2 MM."""
+    params = state.markets[market_id].params
+    price = state.quote(market_id).price
+    held = abs(leg.size)
+    target = params.liquidation_target_bps
+    ratio = params.maintenance_margin_bps * WAD // BPS
+    denominator = price * (target * ratio - BPS * penalty_ratio)
+    if denominator <= 0 or equity * 5 < maintenance:
+        return held
+    numerator = (target * maintenance - BPS * equity) * WAD
+    size = div_up(numerator, denominator * SIZE_ONE) * SIZE_ONE
+    rest = held - size
+    if rest * price < params.min_notional_quote * QUOTE_ONE:
+        return held
+    return size
+
+
+def liquidate(
+    state: State, account_id: AccountId, market_id: int, size: int, liquidator: AccountId
+) -> int:
+    """Take over up to `size` wei of a leg; returns what was taken, size units."""
+    require(account_id != liquidator, "liquidation: own account")
+    quote = state.fix(market_id)
+    state.fix_legs(account_id)
+    state.fix_legs(liquidator)
+    require(not quote.status & (STALE | GRACE), "oracle: stale or in grace")
+    leg = state.leg(account_id, market_id)
+    require(leg is not None and leg.size != 0, "liquidation: no position")
+    assert leg is not None
+    _, maintenance = state.margin(account_id)
+    equity = state.equity(account_id)
+    require(equity < maintenance, "liquidation: account is healthy")
+    most = offer(state, account_id, market_id)
+    require(most.size > 0, "liquidation: insurance does not cover the deficit")
+    held = abs(leg.size)
+    taken = min(size * SIZE_ONE, most.size)
+    if held - taken <= SIZE_DUST:
+        taken = held
+    require(taken > 0, "liquidation: no size")
+    top_up_cap = leg.fee_cents * taken // held
+    delta = taken if leg.size > 0 else -taken
+    drawn = 0
+    if equity < 0:
+        cover = leg_cover(state, account_id, market_id)
+        drawn = draw_for_leg(state, market_id, cover.draw_up(taken, held))
+    state.join_group(liquidator, state.markets[market_id].params.group)
+    results = {
+        account_id: change_leg(state, account_id, market_id, -delta, most.price) + drawn,
+        liquidator: change_leg(state, liquidator, market_id, delta, most.price),
+    }
+    book_losers_first(state, results)
+    _share_penalty(state, market_id, liquidator, taken * most.penalty, top_up_cap)
+    leg.fee_cents -= top_up_cap
+    state.rank(account_id, market_id)
+    state.rank(liquidator, market_id)
+    initial, _ = state.margin(liquidator)
+    require(state.backing(liquidator) >= initial, "margin: liquidator below initial")
+    require(len(state.accounts[liquidator].legs) <= MAX_LEGS, "account: too many markets")
+    return taken
+
+
+def _share_penalty(
+    state: State, market_id: int, liquidator: AccountId, penalty: int, top_up_cap: int
+) -> None:
+    """The liquidator has the penalty in its entry price; it pays the other shares of it from cash,
+    and the keeper reserve tops its own up to the minimum reward, at most `top_up_cap` cents."""
+    params = state.markets[market_id].params
+    account = state.accounts[liquidator]
+    whole = penalty // QUOTE_ONE
+    own = whole * params.liquidator_share_bps // BPS
+    to_insurance = whole * params.penalty_insurance_share_bps // BPS
+    to_reserve = whole - own - to_insurance
+    paid = (to_insurance + to_reserve) * QUOTE_ONE
+    require(account.cash >= paid, "liquidation: liquidator short of cash")
+    account.cash -= paid
+    state.reserve += to_reserve * QUOTE_ONE
+    state.share_income(params.group, to_insurance * QUOTE_ONE, 0)
+    missing = max(0, params.min_reward_quote - own) * QUOTE_ONE
+    top_up = min(missing, top_up_cap * WAD // 100 * QUOTE_ONE, state.reserve)
+    state.reserve -= top_up
+    account.cash += top_up

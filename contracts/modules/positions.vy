@@ -1,0 +1,203 @@
+# pragma version 0.4.3
+# SPDX-License-Identifier: AGPL-3.0-only
+"""
+@title Positions
+@license AGPL-3.0-only
+@notice One account's leg in one market: what it is now, what it is worth, and its place in the queue.
+@dev A record holds the size and the bucket's credit index at the last touch. What forced closes and funding did since
+     then follows from the bucket (share_buckets.vy). With s0 the recorded size, s1 the size now, e the entry price:
+
+         long    realised = credits - (ceil(s0 e) - ceil(s1 e))         V = floor(s1 P) - ceil(s1 e)
+         short   realised = credits + (floor(s0 e) - floor(s1 e))       V = floor(s1 e) - ceil(s1 P)
+
+     `realised` becomes money at the next touch; until then it is part of the account's open result. Costs are rounded
+     up and proceeds down, so an account never gains by being touched, and the sum of all views never exceeds
+     what the system holds (S2).
+"""
+
+from interfaces import IClearinghouse
+from modules import fixed_point
+from modules import grid
+from modules import adl_queue
+from modules import records
+from modules import share_buckets
+
+uses: adl_queue
+uses: records
+uses: share_buckets
+
+
+struct Leg:
+    market: uint256
+    is_long: bool
+    size: uint256  # now
+    recorded_size: uint256
+    entry_price: uint256
+    bucket_id: uint256  # with the bucket's present epoch
+    fees_cents: uint256
+    shares: uint256
+    credit_index: int256
+    realised_quote: int256  # not booked yet
+
+
+@internal
+@view
+def _leg(account: bytes32, market: uint256, funding_index: int256) -> Leg:
+    """
+    @notice The account's leg as it stands now; all zero where it has none.
+    """
+    p: records.Position = records._position(account, market)
+    if p.size == 0:
+        return empty(Leg)
+    is_long: bool = adl_queue._is_long(p.bucket_id)
+    b: records.Bucket = adl_queue._load(market, p.bucket_id, funding_index)
+    m: share_buckets.Member = share_buckets._member(
+        adl_queue._key(market, p.bucket_id), b, p.bucket_id >> 17, p.shares, p.credit_index, not is_long
+    )
+    return Leg(
+        market=market,
+        is_long=is_long,
+        size=m.size,
+        recorded_size=p.size,
+        entry_price=p.entry_price,
+        bucket_id=adl_queue._id(b.epoch, is_long, adl_queue._tier(p.bucket_id), adl_queue._tick(p.bucket_id)),
+        fees_cents=p.fees_cents,
+        shares=m.shares,
+        credit_index=b.credit_index,
+        realised_quote=m.credit_quote
+        + self._cost_basis(is_long, m.size, p.entry_price)
+        - self._cost_basis(is_long, p.size, p.entry_price),
+    )
+
+
+@internal
+@pure
+def _cost_basis(is_long: bool, size: uint256, entry_price: uint256) -> int256:
+    """
+    @return What `size` was entered for, as a cost: a long's positive and rounded up, a short's negative (proceeds),
+            rounded down in amount.
+    """
+    if is_long:
+        return convert(fixed_point._mul_div_up(size, entry_price, fixed_point.WAD), int256)
+    return -convert(fixed_point._mul_div_down(size, entry_price, fixed_point.WAD), int256)
+
+
+@internal
+@pure
+def _proceeds(is_long: bool, size: uint256, price: uint256) -> int256:
+    """
+    @return What closing `size` at `price` brings: a long's sale, rounded down; a short's buying back, negative, rounded up.
+    """
+    if is_long:
+        return convert(fixed_point._mul_div_down(size, price, fixed_point.WAD), int256)
+    return -convert(fixed_point._mul_div_up(size, price, fixed_point.WAD), int256)
+
+
+@internal
+@pure
+def _unrealised(leg: Leg, price: uint256) -> int256:
+    """
+    @return PnL of the size still open, quote, rounded against the account.
+    """
+    return self._proceeds(leg.is_long, leg.size, price) - self._cost_basis(
+        leg.is_long, leg.size, leg.entry_price
+    )
+
+
+@internal
+@pure
+def _open_result(leg: Leg, price: uint256) -> int256:
+    """
+    @return V: what the account would book, closing at `price` now.
+    """
+    return leg.realised_quote + self._unrealised(leg, price)
+
+
+@internal
+@pure
+def _signed_size(leg: Leg) -> int256:
+    return fixed_point._signed(leg.size, not leg.is_long)
+
+
+@internal
+def _touch(account: bytes32, leg: Leg):
+    """
+    @notice Writes the leg as it stands now, in its bucket; clears it where nothing is left. The caller books `realised_quote`.
+    """
+    if leg.size == 0:
+        self._replace(account, leg, leg, leg.realised_quote, 0, 0)
+        return
+    records._set_position(
+        account,
+        leg.market,
+        records.Position(
+            size=leg.size,
+            entry_price=leg.entry_price,
+            bucket_id=leg.bucket_id,
+            fees_cents=leg.fees_cents,
+            shares=leg.shares,
+            credit_index=leg.credit_index,
+        ),
+    )
+    log IClearinghouse.PositionChanged(
+        account=account,
+        market=leg.market,
+        size=self._signed_size(leg),
+        entry_price=leg.entry_price,
+        bucket_id=leg.bucket_id,
+        shares=leg.shares,
+        credit_index=leg.credit_index,
+        left_base=0,
+        joined_base=0,
+        realised_quote=leg.realised_quote,
+    )
+
+
+@internal
+def _replace(
+    account: bytes32, old: Leg, new: Leg, realised_quote: int256, tier: uint256, funding_index: int256
+):
+    """
+    @notice Takes the old leg out of its bucket and puts the new one (market, side, size, entry, fees) into the bucket of its
+            entry price and tier; keeps the account's list of markets.
+    """
+    word: uint256 = records._accounts[account]
+    if old.shares != 0:
+        adl_queue._leave(old.market, old.bucket_id, old.shares, old.size, funding_index)
+    bucket_id: uint256 = 0
+    shares: uint256 = 0
+    credit_index: int256 = 0
+    if new.size == 0:
+        records._clear_position(account, new.market)
+        word = records._without_market(word, new.market)
+    else:
+        bucket_id, shares, credit_index = adl_queue._join(
+            new.market, new.is_long, tier, grid._tick_of(new.entry_price), new.size, funding_index
+        )
+        records._set_position(
+            account,
+            new.market,
+            records.Position(
+                size=new.size,
+                entry_price=new.entry_price,
+                bucket_id=bucket_id,
+                fees_cents=new.fees_cents,
+                shares=shares,
+                credit_index=credit_index,
+            ),
+        )
+        word = records._with_market(word, new.market)
+    if word != records._accounts[account]:
+        records._accounts[account] = word
+    log IClearinghouse.PositionChanged(
+        account=account,
+        market=new.market,
+        size=self._signed_size(new),
+        entry_price=new.entry_price,
+        bucket_id=bucket_id,
+        shares=shares,
+        credit_index=credit_index,
+        left_base=old.size,
+        joined_base=new.size,
+        realised_quote=realised_quote,
+    )

@@ -1,0 +1,288 @@
+# pragma version 0.4.3
+# SPDX-License-Identifier: AGPL-3.0-only
+"""
+@title Trading
+@license AGPL-3.0-only
+@notice Two accounts exchange `size` base at a price: the step that fills and liquidations share.
+@dev Order of steps, for every exchange:
+       1. prices of all legs of both accounts are fixed for the block;
+       2. both legs are read, and each side's realised result computed;
+       3. the loser's result is booked first, so that its cash is in the pool when the winner is paid;
+       4. fees;
+       5. both legs take their new place in the queue (tiers are computed from the state after the money moved);
+       6. checks, on the state as it then is.
+     No step calls a contract that could call back: the vault's ledger and the oracles' views make no calls.
+
+     Entry prices of increases are averaged and rounded against the account (a long's up, a short's down); a flip closes at the
+     fill price and opens at it.
+"""
+
+from interfaces import IClearinghouse
+from modules import fixed_point
+from modules import grid
+from modules import ledger
+from modules import account_margin
+from modules import positions
+from modules import pricing
+from modules import records
+
+uses: ledger
+uses: account_margin
+uses: positions
+uses: pricing
+uses: records
+
+
+struct Side:
+    account: bytes32
+    old: positions.Leg
+    new: positions.Leg
+    result_quote: int256  # realised by this exchange, earlier forced closes and funding included
+    adds_risk: bool
+    rest: account_margin.Totals  # the account's other legs
+    equity_before: int256
+    maintenance_before: uint256
+
+
+@internal
+def _read(
+    account: bytes32, is_buy: bool, market: uint256, size: uint256, price: uint256,
+    quote: pricing.Quote, risk: records.Risk,
+) -> Side:
+    """
+    @notice One side of an exchange, before anything is written.
+    """
+    s: Side = empty(Side)
+    s.account = account
+    s.old = positions._leg(account, market, quote.funding_index)
+    s.new = s.old
+    s.new.market = market
+    s.adds_risk = s.old.size == 0 or is_buy == s.old.is_long or size > s.old.size
+    self._choose_group(account, risk.group)
+    account_margin._fix_prices(account)
+    s.rest = account_margin._totals(account, market)
+    before: account_margin.Totals = account_margin._sum(s.rest, account_margin._leg_totals(s.old, quote, risk))
+    s.equity_before = account_margin._equity(ledger._purse(account), before)
+    s.maintenance_before = before.maintenance_quote
+    s.result_quote = s.old.realised_quote
+    opened: uint256 = size
+    if s.old.size != 0 and is_buy != s.old.is_long:
+        closed: uint256 = min(size, s.old.size)
+        s.new.size = s.old.size - closed
+        opened = size - closed
+        s.result_quote += self._closing_result(s.old, closed, price)
+    if opened != 0:
+        if s.new.size == 0:
+            s.new.is_long = is_buy
+            s.new.entry_price = price
+            s.new.fees_cents = 0
+        else:
+            s.new.entry_price = self._average(
+                is_buy, s.old.size, s.old.entry_price, opened, price
+            )
+        s.new.size += opened
+    return s
+
+
+@internal
+@pure
+def _closing_result(leg: positions.Leg, size: uint256, price: uint256) -> int256:
+    """
+    @return Result of closing `size` of the leg at `price`, quote, rounded against the account.
+    """
+    return (
+        positions._proceeds(leg.is_long, size, price)
+        - positions._cost_basis(leg.is_long, leg.size, leg.entry_price)
+        + positions._cost_basis(leg.is_long, leg.size - size, leg.entry_price)
+    )
+
+
+@internal
+@pure
+def _average(
+    is_long: bool, size: uint256, entry_price: uint256, added: uint256, price: uint256
+) -> uint256:
+    """
+    @return Entry price of the sum, up for a long, down for a short.
+    """
+    cost: uint256 = size * entry_price + added * price
+    if is_long:
+        return fixed_point._mul_div_up(cost, 1, size + added)
+    return cost // (size + added)
+
+
+@internal
+def _choose_group(account: bytes32, group: uint256):
+    """
+    @notice Puts an empty account into the market's group.
+    @custom:reverts account: other group
+    """
+    word: uint256 = records._accounts[account]
+    if records._group_in(word) == group:
+        return
+    assert word >> 12 == 0, "account: other group"
+    records._accounts[account] = group
+    log IClearinghouse.GroupChosen(account=account, group=group)
+
+
+@internal
+def _book(a: Side, b: Side):
+    """
+    @notice Books both results, the loser's first.
+    """
+    if a.result_quote <= b.result_quote:
+        ledger._post(a.account, a.result_quote)
+        ledger._post(b.account, b.result_quote)
+    else:
+        ledger._post(b.account, b.result_quote)
+        ledger._post(a.account, a.result_quote)
+
+
+@internal
+def _place(s: Side, quote: pricing.Quote, risk: records.Risk) -> (ledger.Purse, account_margin.Totals):
+    """
+    @notice Writes the side's new leg into the queue.
+    @return The account's money and totals after it.
+    """
+    leg: positions.Leg = s.new
+    leg.realised_quote = 0
+    leg.recorded_size = leg.size
+    purse: ledger.Purse = ledger._purse(s.account)
+    totals: account_margin.Totals = account_margin._sum(s.rest, account_margin._leg_totals(leg, quote, risk))
+    tier: uint256 = grid._tier_of(totals.notional_quote, account_margin._ranked_equity(purse, totals))
+    positions._replace(s.account, s.old, leg, s.result_quote, tier, quote.funding_index)
+    return purse, totals
+
+
+@internal
+def _update_interest(market: uint256, a: Side, b: Side) -> (uint256, uint256):
+    """
+    @notice Longs and shorts change by the same size, so one number is the open interest of both sides.
+    @return Open interest before and after, base.
+    """
+    before: uint256 = records._open_interest(market)
+    after: uint256 = (
+        before + self._long_size(a.new) + self._long_size(b.new)
+        - self._long_size(a.old) - self._long_size(b.old)
+    )
+    if after != before:
+        records._set_open_interest(market, after)
+    return before, after
+
+
+@internal
+@pure
+def _long_size(leg: positions.Leg) -> uint256:
+    return leg.size if leg.is_long else 0
+
+
+@internal
+def _place_and_check(s: Side, quote: pricing.Quote, risk: records.Risk, limits: records.Limits):
+    """
+    @notice What a fill must leave behind: margin where it adds risk, health where it only reduces.
+    @custom:reverts margin: debt, margin: below initial, margin: health would fall, market: paused, market: stale price,
+                    market: price pending, clearing: below minimum, clearing: position cap
+    """
+    purse: ledger.Purse = empty(ledger.Purse)
+    totals: account_margin.Totals = empty(account_margin.Totals)
+    purse, totals = self._place(s, quote, risk)
+    if s.new.size != 0:
+        notional: uint256 = fixed_point._mul_div_down(s.new.size, quote.price, fixed_point.WAD)
+        assert notional >= limits.min_notional_quote, "clearing: below minimum"
+    if s.adds_risk:
+        assert not risk.paused, "market: paused"
+        # Of all its legs, not of this one alone: a stale loss elsewhere would back new risk.
+        status: uint256 = totals.status | quote.status
+        assert status & pricing.STALE == 0, "market: stale price"
+        assert status & pricing.PENDING == 0, "market: price pending"
+        assert purse.debt_quote == 0, "margin: debt"
+        assert s.new.size <= limits.position_cap_base, "clearing: position cap"
+        assert account_margin._meets_initial(purse, totals), "margin: below initial"
+    elif not account_margin._meets_initial(purse, totals):
+        assert (
+            account_margin._equity(purse, totals) * convert(s.maintenance_before, int256)
+            >= s.equity_before * convert(totals.maintenance_quote, int256)
+        ), "margin: health would fall"
+
+
+@internal
+def _charge(
+    account: bytes32, group: uint256, notional_quote: uint256, fee_bps: uint256, fees: records.Fees
+) -> uint256:
+    """
+    @notice Takes a trading fee and splits it; the protocol has what rounding leaves.
+    @return The fee, rounded down, at most the account's cash (only an account that reduces can have too little).
+    """
+    fee: uint256 = min(
+        fixed_point._mul_div_down(notional_quote, fee_bps, fixed_point.BPS),
+        staticcall records.VAULT.balance_of(account),
+    )
+    if fee != 0:
+        insurance: uint256 = fee * fees.insurance_share_bps // fixed_point.BPS
+        reserve: uint256 = fee * fees.reserve_share_bps // fixed_point.BPS
+        ledger._income(account, group, insurance, fee - insurance - reserve, reserve)
+    return fee
+
+
+@internal
+@pure
+def _add_cents(fees_cents: uint256, fee_quote: uint256) -> uint256:
+    """
+    @return The leg's fee counter, floored to cents, saturating at 65,535.
+    """
+    return min(fees_cents + fee_quote // 10**16, records.MASK_16)
+
+
+@internal
+def _fill(
+    market: uint256, buyer: bytes32, seller: bytes32, size: uint256, price: uint256,
+    buyer_is_maker: bool, seller_is_maker: bool, all_paused: bool,
+):
+    """
+    @notice Opens, grows, shrinks or flips the positions of two accounts.
+    """
+    assert buyer != seller, "clearing: self fill"
+    assert size != 0, "clearing: zero size"
+    assert size <= records.MASK_96, "clearing: size overflow"
+    risk: records.Risk = records._listed_risk(market)
+    quote: pricing.Quote = pricing._fix(market)
+    assert quote.price != 0, "market: no price"
+    assert price >= grid.MIN_PRICE and price <= grid.MAX_PRICE, "clearing: price out of range"
+    distance: uint256 = max(price, quote.price) - min(price, quote.price)
+    assert (
+        distance * fixed_point.BPS <= quote.price * risk.price_band_bps
+    ), "clearing: price outside band"
+
+    limits: records.Limits = records._limits(market)
+    fees: records.Fees = records._fees(market)
+    b: Side = self._read(buyer, True, market, size, price, quote, risk)
+    s: Side = self._read(seller, False, market, size, price, quote, risk)
+    interest_before: uint256 = 0
+    interest_after: uint256 = 0
+    interest_before, interest_after = self._update_interest(market, b, s)
+    assert (
+        interest_after <= interest_before or interest_after <= limits.interest_cap_base
+    ), "clearing: interest cap"
+    self._book(b, s)
+
+    notional: uint256 = fixed_point._mul_div_down(size, price, fixed_point.WAD)
+    fee_bps: uint256 = fees.maker_fee_bps if buyer_is_maker else fees.taker_fee_bps
+    buyer_fee: uint256 = self._charge(buyer, risk.group, notional, fee_bps, fees)
+    b.new.fees_cents = self._add_cents(b.new.fees_cents, buyer_fee)
+    fee_bps = fees.maker_fee_bps if seller_is_maker else fees.taker_fee_bps
+    seller_fee: uint256 = self._charge(seller, risk.group, notional, fee_bps, fees)
+    s.new.fees_cents = self._add_cents(s.new.fees_cents, seller_fee)
+
+    risk.paused = risk.paused or all_paused
+    self._place_and_check(b, quote, risk, limits)
+    self._place_and_check(s, quote, risk, limits)
+    pricing._sample(market, price, quote.price)
+    log IClearinghouse.Fill(
+        market=market,
+        buyer=buyer,
+        seller=seller,
+        size=size,
+        price=price,
+        buyer_fee_quote=buyer_fee,
+        seller_fee_quote=seller_fee,
+    )

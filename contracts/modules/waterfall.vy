@@ -1,0 +1,294 @@
+# pragma version 0.4.3
+# SPDX-License-Identifier: AGPL-3.0-only
+"""
+@title Waterfall
+@license AGPL-3.0-only
+@notice Stage 3 and 4: a bankrupt account (E < 0) is closed against the deleveraging queue, insurance first; what nobody can
+        be asked for becomes the group's shortfall. Anyone may call; there is nothing to choose.
+@dev Legs in profit are closed first, at the oracle price P, then losing legs, each in ascending market id. For a losing
+     leg of size q, recomputed from the state before it:
+
+         D = -E     D_m = D x loss / all losses     I_m = min(fund, market's allowance, leg's MM, D_m)
+         closing x draws I_m x / q and allots D' = (D_m - I_m) x / q to the buckets that are taken
+
+     Price. D' over x is the distance from P. No member is closed beyond its tick's edge nearest to P, so never at a
+     loss (S3). Where that binds, the others' common distance grows: water filled over the buckets of the call.
+
+         distance |        ____ cap of bucket 2          d = common distance, such that
+                d |----____----                            sum of min(d, cap_i) x_i = D'
+                  | #### #### ##__ cap of bucket 3
+                  +--------------------- size taken
+
+     A call keeps no state: the next one computes all of this again from what is then there, and E >= 0 ends it.
+
+     Rounding. d is rounded up: winners give at most 1 wei of price more than D', and no crumb of deficit is left to
+     become a shortfall. Draws are rounded up (at most I_m): the fund stands before the winners.
+"""
+
+from interfaces import IClearinghouse
+from modules import fixed_point
+from modules import grid
+from modules import insurance
+from modules import ledger
+from modules import liquidation
+from modules import account_margin
+from modules import positions
+from modules import pricing
+from modules import adl_queue
+from modules import records
+from modules import settlement
+from modules import trading
+
+uses: insurance
+uses: ledger
+uses: liquidation
+uses: account_margin
+uses: positions
+uses: pricing
+uses: adl_queue
+uses: records
+uses: settlement
+
+MAX_BUCKETS: constant(uint256) = 200
+
+
+struct Slice:
+    bucket_id: uint256
+    size: uint256
+    cap: uint256  # furthest distance from the oracle price, price WAD
+
+
+struct Plan:
+    slices: DynArray[Slice, MAX_BUCKETS]
+    size: uint256
+    deficit_quote: uint256  # D'
+    drawn_quote: uint256
+    distance: uint256
+
+
+@internal
+@view
+def _plan(
+    account: bytes32, leg: positions.Leg, quote: pricing.Quote, risk: records.Risk, buckets: uint256
+) -> Plan:
+    """
+    @notice What closing a leg against at most `buckets` buckets takes, from whom, and at which distance from P.
+    """
+    plan: Plan = empty(Plan)
+    walk: adl_queue.Walk = adl_queue._start(leg.market, not leg.is_long, quote.price)
+    for _: uint256 in range(MAX_BUCKETS):
+        if len(plan.slices) == buckets or plan.size == leg.size:
+            break
+        tier: uint256 = adl_queue._best(walk)
+        if tier == grid.TIERS:
+            break
+        tick: uint256 = walk.ticks[tier]
+        bucket_id: uint256 = adl_queue._id(0, walk.is_long, tier, tick)
+        b: records.Bucket = records._bucket(adl_queue._key(leg.market, bucket_id))
+        size: uint256 = min(b.size, leg.size - plan.size)
+        plan.slices.append(
+            Slice(
+                bucket_id=adl_queue._id(b.epoch, walk.is_long, tier, tick),
+                size=size,
+                cap=self._cap(walk, tier, tick),
+            )
+        )
+        plan.size += size
+        walk = adl_queue._next_head(walk, tier)
+    if plan.size == 0:
+        return plan
+    own: account_margin.Totals = account_margin._leg_totals(leg, quote, risk)
+    totals: account_margin.Totals = account_margin._totals(account, 0)
+    equity: int256 = account_margin._equity(ledger._purse(account), totals)
+    if equity < 0:
+        deficit: uint256 = liquidation._deficit_of_leg(convert(-equity, uint256), own, totals)
+        insured: uint256 = liquidation._insurance_for_leg(leg.market, own, deficit)
+        plan.drawn_quote = fixed_point._mul_div_up(insured, plan.size, leg.size)
+        share: uint256 = fixed_point._mul_div_down(deficit, plan.size, leg.size)
+        plan.deficit_quote = share - min(share, plan.drawn_quote)
+    plan.distance = self._common_distance(plan.slices, plan.size, plan.deficit_quote)
+    return plan
+
+
+@internal
+@pure
+def _cap(walk: adl_queue.Walk, tier: uint256, tick: uint256) -> uint256:
+    """
+    @return How far from P a bucket may be closed: to its edge if it is in profit, else not at all.
+    """
+    edge: uint256 = grid._near_edge(tick, walk.oracle_tick, walk.price)
+    if walk.is_long:
+        return walk.price - min(walk.price, edge)
+    return edge - min(walk.price, edge)
+
+
+@internal
+@pure
+def _common_distance(
+    slices: DynArray[Slice, MAX_BUCKETS], size: uint256, deficit_quote: uint256
+) -> uint256:
+    """
+    @notice The level to which the caps are filled: the smallest d with sum of min(d, cap) x size >= deficit, or, where all caps
+            together cannot carry it, beyond them all.
+    @return Price WAD, rounded up.
+    """
+    distance: uint256 = 0
+    free_size: uint256 = size
+    rest: uint256 = deficit_quote
+    for _: uint256 in range(MAX_BUCKETS):
+        if rest == 0 or free_size == 0:
+            break
+        level: uint256 = fixed_point._mul_div_up(rest, fixed_point.WAD, free_size)
+        bound_size: uint256 = 0
+        bound_quote: uint256 = 0
+        for s: Slice in slices:
+            # Caps up to the previous level are settled; the level only rises.
+            if s.cap < level and (distance == 0 or s.cap >= distance):
+                bound_size += s.size
+                bound_quote += fixed_point._mul_div_down(s.size, s.cap, fixed_point.WAD)
+        distance = level
+        if bound_size == 0:
+            break
+        free_size -= bound_size
+        rest -= min(rest, bound_quote)
+    return distance
+
+
+@internal
+@pure
+def _slice_price(leg: positions.Leg, oracle_price: uint256, distance: uint256, cap: uint256) -> uint256:
+    """
+    @return The price a bucket is closed at: `distance` from the oracle price, no further than its cap, to the bankrupt's good.
+    """
+    if leg.is_long:
+        return oracle_price + min(distance, cap)
+    return oracle_price - min(distance, cap)
+
+
+@internal
+def _close(
+    account: bytes32, leg: positions.Leg, quote: pricing.Quote, risk: records.Risk, buckets: uint256
+) -> (uint256, uint256):
+    """
+    @notice Closes as much of a leg as `buckets` buckets take.
+    @return Base closed, and buckets touched.
+    """
+    plan: Plan = self._plan(account, leg, quote, risk, buckets)
+    if plan.size == 0:
+        return 0, 0
+    gross: uint256 = 0
+    for s: Slice in plan.slices:
+        price: uint256 = self._slice_price(leg, quote.price, plan.distance, s.cap)
+        gross += s.size * price
+        credit_index: int256 = adl_queue._take(
+            leg.market,
+            s.bucket_id,
+            s.size,
+            positions._proceeds(not leg.is_long, s.size, price),
+            quote.funding_index,
+        )
+        log IClearinghouse.ForcedClose(
+            account=account,
+            market=leg.market,
+            bucket_id=s.bucket_id,
+            size=s.size,
+            price=price,
+            oracle_price=quote.price,
+            credit_index=credit_index,
+        )
+    # The bankrupt's proceeds are rounded once, as they were in its equity; the members' slice by slice.
+    result: int256 = (
+        leg.realised_quote
+        + convert(plan.drawn_quote, int256)
+        + positions._proceeds(leg.is_long, gross, 1)
+        - positions._cost_basis(leg.is_long, leg.size, leg.entry_price)
+        + positions._cost_basis(leg.is_long, leg.size - plan.size, leg.entry_price)
+    )
+    after: positions.Leg = leg
+    after.size -= plan.size
+    positions._replace(account, leg, after, result, grid.TIERS - 1, quote.funding_index)
+    records._set_open_interest(leg.market, records._open_interest(leg.market) - plan.size)
+    insurance._draw_for_market(account, risk.group, leg.market, plan.drawn_quote)
+    ledger._post(account, result)
+    if plan.drawn_quote != 0:
+        ledger._allot(risk.group)
+    log IClearinghouse.Deleveraged(
+        account=account,
+        market=leg.market,
+        size=plan.size,
+        oracle_price=quote.price,
+        deficit_quote=plan.deficit_quote,
+        insurance_quote=plan.drawn_quote,
+    )
+    return plan.size, len(plan.slices)
+
+
+@internal
+@view
+def _equity_of(account: bytes32) -> int256:
+    return account_margin._equity(ledger._purse(account), account_margin._totals(account, 0))
+
+
+@internal
+def _deleverage(account: bytes32, caller: bytes32) -> (uint256, uint256):
+    """
+    @notice Resolves a bankrupt account as far as one call reaches.
+    @return Notional still open, deficit left, quote.
+    @custom:reverts waterfall: account solvent, waterfall: nothing to close
+    """
+    account_margin._fix_prices(account)
+    settlement._book_all(account)
+    assert self._equity_of(account) < 0, "waterfall: account solvent"
+    buckets: uint256 = 0
+    reward_bps: uint256 = 0
+    buckets, reward_bps = records._adl_params()
+    closed_quote: uint256 = 0
+    acted: bool = False
+    for losing: bool in [False, True]:
+        markets: DynArray[uint256, 16] = records._markets_in(records._accounts[account])
+        for market: uint256 in markets:
+            quote: pricing.Quote = pricing._peek(market)
+            if quote.status & (pricing.STALE | pricing.GRACE) != 0:
+                continue
+            if buckets == 0 or self._equity_of(account) >= 0:
+                break
+            leg: positions.Leg = positions._leg(account, market, quote.funding_index)
+            if losing != (positions._open_result(leg, quote.price) < 0):
+                continue
+            closed: uint256 = 0
+            used: uint256 = 0
+            closed, used = self._close(account, leg, quote, records._risk(market), buckets)
+            buckets -= used
+            closed_quote += fixed_point._mul_div_down(closed, quote.price, fixed_point.WAD)
+            acted = acted or closed != 0
+    if records._accounts[account] >> 64 == 0:
+        acted = self._write_off(account) or acted
+    assert acted, "waterfall: nothing to close"
+    ledger._reward(caller, closed_quote * reward_bps // fixed_point.BPS)
+    totals: account_margin.Totals = account_margin._totals(account, 0)
+    equity: int256 = account_margin._equity(ledger._purse(account), totals)
+    return totals.notional_quote, convert(max(-equity, 0), uint256)
+
+
+@internal
+def _write_off(account: bytes32) -> bool:
+    """
+    @notice No position remains: insurance once more, the rest of the debt becomes the group's shortfall. By S2 it is never more
+            than the unpaid profit in the group, so it only means that claims are paid later.
+    @return Whether there was a debt.
+    """
+    debt: uint256 = ledger._purse(account).debt_quote
+    if debt == 0:
+        return False
+    group: uint256 = records._group_in(records._accounts[account])
+    insured: uint256 = min(debt, insurance._left_for_group(group))
+    insurance._draw_for_group(account, group, insured)
+    shortfall: uint256 = records._shortfall(group) + debt - insured
+    records._set_money(group, records._allotted(group), shortfall)
+    ledger._post(account, convert(debt, int256))
+    ledger._allot(group)
+    if debt != insured:
+        log IClearinghouse.ShortfallChanged(
+            group=group, account=account, shortfall_quote=shortfall
+        )
+    return True

@@ -1,0 +1,87 @@
+"""What all tests share: profiles, the gas snapshot, and a local node where one is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+GAS_SNAPSHOT = ROOT / "tests" / "gas_snapshot.json"
+
+settings.register_profile("quick", max_examples=20, deadline=None)
+settings.register_profile(
+    "ci", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "nightly", max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-gas", action="store_true", help="Write tests/gas_snapshot.json anew (make gas)."
+    )
+
+
+@pytest.fixture(scope="session")
+def gas_snapshot(request: pytest.FixtureRequest) -> Iterator[Callable[[str, int], None]]:
+    """`gas_snapshot(name, gas)` compares a gas figure with the committed one, to the unit.
+
+    With `--update-gas` it is written instead. Figures come from sends with `exact_gas=True`.
+    """
+    known: dict[str, int] = json.loads(GAS_SNAPSHOT.read_text()) if GAS_SNAPSHOT.exists() else {}
+    update = request.config.getoption("--update-gas")
+
+    def check(name: str, gas: int) -> None:
+        if update:
+            known[name] = gas
+            return
+        assert name in known, f"no gas figure for {name!r}: run `make gas`"
+        assert gas == known[name], f"{name}: {gas:,} gas, was {known[name]:,} (`make gas` accepts)"
+
+    yield check
+    if update:
+        GAS_SNAPSHOT.write_text(json.dumps(dict(sorted(known.items())), indent=2) + "\n")
+
+
+@pytest.fixture(scope="session")
+def anvil_path() -> str:
+    """The anvil binary, from node_modules (`make test` installs it) or PATH."""
+    local = sorted(ROOT.glob("node_modules/@foundry-rs/anvil-*/bin/anvil"))
+    path = str(local[0]) if local else shutil.which("anvil")
+    assert path, "no anvil: run `npm ci`"
+    return path
+
+
+@pytest.fixture
+def anvil_url(anvil_path: str) -> Iterator[str]:
+    """A fresh local node's address; it ends with the test."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [anvil_path, "--port", str(port), "--silent", "--hardfork", "cancun"],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            assert process.poll() is None, "anvil ended at its start"
+            with socket.socket() as attempt:
+                if attempt.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=10)

@@ -1,0 +1,95 @@
+"""`donate`, `stake`, `unstake`, `collect_fees`: money of the system's keys (S1)."""
+
+import pytest
+
+from ballast.errors import Reverted
+
+
+@pytest.mark.parametrize("name", ["insurance", "reserve"])
+def test_donate(s, name):
+    key = getattr(s, name)
+    s.give(s.stranger, 10)
+    receipt = s.vault.send.donate(key, 10, sender=s.stranger)
+    assert s.vault.view.balance_of(key) == 10 * s.scale
+    event = s.vault.event(receipt, "Donated")
+    assert event.args["key"] == key
+    assert event.args["payer"].lower() == s.stranger
+    assert event.args["amount_quote"] == 10 * s.scale
+    assert s.custody_holds()
+
+
+def test_other_keys_take_no_gifts(s):
+    """S2: a gift to a pool would break what its balance is compared with."""
+    s.give(s.stranger, 10)
+    for key in (s.pool, s.fees, s.account, bytes(32)):
+        with pytest.raises(Reverted, match="^vault: key takes no gifts$"):
+            s.vault.send.donate(key, 10, sender=s.stranger)
+
+
+def test_donate_zero(s):
+    with pytest.raises(Reverted, match="^vault: zero amount$"):
+        s.vault.send.donate(s.insurance, 0, sender=s.stranger)
+
+
+def test_stake_and_unstake(s):
+    s.give(s.fund, 10)
+    receipt = s.vault.send.stake(10, sender=s.fund)
+    assert s.vault.event(receipt, "Staked").args == {"amount_quote": 10 * s.scale}
+    assert s.vault.view.insurance() == 10 * s.scale
+    assert s.custody_holds()
+    receipt = s.vault.send.unstake(4, s.stranger, sender=s.fund)
+    event = s.vault.event(receipt, "Unstaked")
+    assert event.args["receiver"].lower() == s.stranger
+    assert event.args["amount_quote"] == 4 * s.scale
+    assert s.token.view.balanceOf(s.stranger) == 4
+    assert s.vault.view.insurance() == 6 * s.scale
+    assert s.custody_holds()
+
+
+def test_staking_is_the_funds(s):
+    s.give(s.stranger, 10)
+    with pytest.raises(Reverted, match="^vault: not the insurance fund$"):
+        s.vault.send.stake(10, sender=s.stranger)
+    with pytest.raises(Reverted, match="^vault: not the insurance fund$"):
+        s.vault.send.unstake(10, s.stranger, sender=s.owner)
+
+
+def test_unstake_is_bounded_by_insurance(s):
+    s.deposit(s.account, 100)
+    s.give(s.fund, 10)
+    s.vault.send.stake(10, sender=s.fund)
+    with pytest.raises(Reverted, match="^vault: insufficient balance$"):
+        s.vault.send.unstake(11, s.stranger, sender=s.fund)
+    with pytest.raises(Reverted, match="^vault: zero amount$"):
+        s.vault.send.unstake(0, s.stranger, sender=s.fund)
+    with pytest.raises(Reverted, match="^vault: bad receiver$"):
+        s.vault.send.unstake(1, s.vault.address, sender=s.fund)
+
+
+def test_stake_refuses_a_fee(make):
+    s = make("FeeToken", 100)
+    s.give(s.fund, 1_000)
+    with pytest.raises(Reverted, match="^vault: transfer fee$"):
+        s.vault.send.stake(1_000, sender=s.fund)
+
+
+def test_collect_fees(s):
+    s.deposit(s.account, 10)
+    s.move(s.account, s.fees, 3 * s.scale + 1)
+    receipt = s.vault.send.collect_fees(3, s.stranger, sender=s.owner)
+    event = s.vault.event(receipt, "FeesCollected")
+    assert event.args["receiver"].lower() == s.stranger
+    assert event.args["amount_quote"] == 3 * s.scale
+    assert s.token.view.balanceOf(s.stranger) == 3
+    assert s.vault.view.fees() == 1
+    assert s.custody_holds()
+    with pytest.raises(Reverted, match="^vault: insufficient balance$"):
+        s.vault.send.collect_fees(1, s.stranger, sender=s.owner)
+
+
+def test_collect_fees_is_the_protocol_owners(s):
+    s.deposit(s.account, 10)
+    s.move(s.account, s.fees, 3 * s.scale)
+    for sender in (s.stranger, s.fund, s.trader):
+        with pytest.raises(Reverted, match="^vault: not the protocol owner$"):
+            s.vault.send.collect_fees(1, s.stranger, sender=sender)
