@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from ballast.abi import Abi, Event, EventType, Function, checksum
 from ballast.chain import ZERO_ADDRESS, Chain, Log, Receipt
@@ -46,13 +46,16 @@ class Interface:
         return found
 
 
-class _Methods:
+_T = TypeVar("_T")
+
+
+class _Methods(Generic[_T]):
     """Attribute access to a contract's functions; each is made at its first use."""
 
-    def __init__(self, make: Callable[[str], Callable[..., Any]]) -> None:
+    def __init__(self, make: Callable[[str], Callable[..., _T]]) -> None:
         self._make = make
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Callable[..., _T]:
         method = self._make(name)
         self.__dict__[name] = method
         return method
@@ -73,9 +76,9 @@ class Contract:
             self.interface = abis[0]
         else:
             self.interface = Interface(*(abi for abi in abis if not isinstance(abi, Interface)))
-        self.view = _Methods(self._viewer)
-        self.send = _Methods(self._sender)
-        self.data = _Methods(self._encoder)
+        self.view: _Methods[Any] = _Methods(self._viewer)
+        self.send: _Methods[Receipt] = _Methods(self._sender)
+        self.data: _Methods[bytes] = _Methods(self._encoder)
 
     def __repr__(self) -> str:
         return f"Contract({self.address})"

@@ -206,7 +206,7 @@ class Revm:
 
     def _read_code(self, address: str) -> bytes:
         """The code as deployed: pyrevm shows what it has analysed with 33 bytes of padding."""
-        digest = self._evm.basic(address).code_hash
+        digest = bytes(self._evm.basic(address).code_hash or b"")
         if digest not in self._codes:
             code = bytes(self._evm.get_code(address) or b"")
             self._codes[digest] = code if keccak(code) == digest else code[:-_PADDING]
@@ -233,9 +233,7 @@ class Revm:
         checkpoint = self._evm.snapshot() if self._dirty else None
         self._next_mark += 1
         self._marks.append(
-            _Mark(
-                self._next_mark, checkpoint, len(self._undo), self._block_number, self._timestamp
-            )
+            _Mark(self._next_mark, checkpoint, len(self._undo), self._block_number, self._timestamp)
         )
         return self._next_mark
 
@@ -332,7 +330,9 @@ class Revm:
         self._dirty = False
 
     def _insert_account(self, address: str, balance: int, nonce: int, code_hash: bytes) -> None:
-        info = pyrevm.AccountInfo(balance=balance, nonce=nonce, code=self._codes.get(code_hash))
+        code = self._codes.get(code_hash)
+        # The stub of pyrevm 0.3.7 lacks `balance`.
+        info = pyrevm.AccountInfo(balance=balance, nonce=nonce, code=code)  # type: ignore[call-arg]
         self._evm.insert_account_info(address, info)
 
 

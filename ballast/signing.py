@@ -13,6 +13,7 @@ from typing import Any
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_typing import Hash32
 from eth_utils import keccak
 
 from ballast.abi import checksum
@@ -214,7 +215,7 @@ def sign_price(
 
 def sign_digest(digest: bytes, signer: LocalAccount) -> bytes:
     """The signature r, s, v of a digest (65 bytes, low s)."""
-    return bytes(signer.unsafe_sign_hash(digest).signature)
+    return bytes(signer.unsafe_sign_hash(Hash32(digest)).signature)
 
 
 def combine(prices: Sequence[SignedPrice]) -> SignedReport:

@@ -206,6 +206,17 @@ def release(account: bytes32, amount_quote: uint256):
 
 
 @external
+@view
+def position(account: bytes32, market: uint256) -> (int256, uint256, int256):
+    """
+    @return Size (base, shorts negative), entry price, and open result V (unbooked closes and funding included).
+    """
+    quote: pricing.Quote = pricing._peek(market)
+    leg: positions.Leg = positions._leg(account, market, quote.funding_index)
+    return positions._signed_size(leg), leg.entry_price, positions._open_result(leg, quote.price)
+
+
+@external
 @reentrant
 @raw_return
 def __default__() -> Bytes[65536]:

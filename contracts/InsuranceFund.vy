@@ -442,7 +442,6 @@ def _leave(assets: uint256, shares: uint256, receiver: address, owner: address):
     """
     @dev Burns shares out of escrow, then has the vault pay. The last share redeemed ends the request.
     """
-    assert assets != 0, "fund: zero assets"
     held: uint256 = self._escrowed_shares[owner]
     assert held != 0, "fund: no request"
     assert shares <= held, "fund: more than requested"
@@ -450,6 +449,7 @@ def _leave(assets: uint256, shares: uint256, receiver: address, owner: address):
     assert block.timestamp >= ready_at, "fund: cooling down"
     assert block.timestamp < ready_at + WINDOW_SECONDS, "fund: request lapsed"
     assert not self._drawn_in_this_block(), "fund: draw in this block"
+    assert assets != 0, "fund: zero assets"
     if msg.sender != owner:
         erc20._spend_allowance(owner, msg.sender, shares)
     self._escrowed_shares[owner] = held - shares

@@ -16,7 +16,7 @@ from snekmate.auth import ownable_2step
 
 from interfaces import IClearinghouse
 from interfaces import IMarginVault
-from modules import accounts
+from modules import account_ids
 from modules import fixed_point
 from modules import grid
 from modules import insurance
@@ -41,12 +41,12 @@ initializes: adl_queue[records := records, share_buckets := share_buckets]
 initializes: positions[adl_queue := adl_queue, records := records, share_buckets := share_buckets]
 initializes: ledger[records := records, share_buckets := share_buckets]
 initializes: account_margin[positions := positions, pricing := pricing, records := records]
-initializes: insurance[records := records]
+initializes: insurance[ledger := ledger, records := records]
 initializes: settlement[ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records]
 initializes: trading[ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records]
 initializes: liquidation[insurance := insurance, ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records, trading := trading]
 initializes: waterfall[insurance := insurance, ledger := ledger, liquidation := liquidation, account_margin := account_margin, positions := positions, pricing := pricing, adl_queue := adl_queue, records := records, settlement := settlement]
-initializes: accounts[records := records]
+initializes: account_ids[records := records]
 initializes: listing[records := records]
 initializes: ownable
 initializes: ownable_2step[ownable := ownable]
@@ -56,6 +56,8 @@ exports: (ownable_2step.owner, ownable_2step.pending_owner)
 
 MAX_WALK: constant(uint256) = 65_536
 MAX_PAGE: constant(uint256) = 256
+MAX_READ: constant(uint256) = 256
+MAX_WORDS: constant(uint256) = 2_000
 
 SELF: immutable(address)
 
@@ -84,7 +86,7 @@ def account_id(owner: address, sub: uint96) -> bytes32:
     """
     @return The account of an owner's subaccount.
     """
-    return accounts._id(owner, convert(sub, uint256))
+    return account_ids._id(owner, convert(sub, uint256))
 
 
 @external
@@ -126,18 +128,6 @@ def margin(account: bytes32) -> (uint256, uint256):
     self._check_context()
     totals: account_margin.Totals = account_margin._totals(account, 0)
     return totals.initial_quote, totals.maintenance_quote
-
-
-@external
-@view
-def position(account: bytes32, market: uint256) -> (int256, uint256, int256):
-    """
-    @return Size (base, shorts negative), entry price, and open result V (unbooked closes and funding included).
-    """
-    self._check_context()
-    quote: pricing.Quote = pricing._peek(market)
-    leg: positions.Leg = positions._leg(account, market, quote.funding_index)
-    return positions._signed_size(leg), leg.entry_price, positions._open_result(leg, quote.price)
 
 
 @external
@@ -434,6 +424,67 @@ def preview_deleverage(account: bytes32) -> DynArray[PreviewSlice, 200]:
                 )
             return slices
     return slices
+
+
+@external
+@view
+def read(
+    accounts: DynArray[bytes32, MAX_READ],
+    markets: DynArray[uint256, MAX_READ],
+    groups: DynArray[uint256, MAX_READ],
+) -> DynArray[uint256, MAX_WORDS]:
+    """
+    @notice Records as they are stored, for mirrors: one call reads a whole book (ballast/mirror.py decodes it).
+    @return For each account: its word, cash (128 bits) and fresh cash, two words of `unsettled`, and for each of its legs
+            two words of the position and two of the bucket on its place. For each market: price, funding and interest.
+            For each group: two words of the claims bucket, money, pool. Last: insurance, protocol fees, keeper reserve,
+            total. The layouts are those of modules/records.vy.
+    """
+    self._check_context()
+    words: DynArray[uint256, MAX_WORDS] = []
+    for account: bytes32 in accounts:
+        word: uint256 = records._accounts[account]
+        cash: uint256 = 0
+        fresh: uint256 = 0
+        cash, fresh = staticcall records.VAULT.cash_of(account)
+        words.append(word)
+        words.append(cash | (fresh << 128))
+        words.append(records._unsettled[account][0])
+        words.append(records._unsettled[account][1])
+        legs: DynArray[uint256, 16] = records._markets_in(word)
+        for market: uint256 in legs:
+            head: uint256 = records._positions[account][market][0]
+            key: uint256 = adl_queue._key(market, (head >> 192) & records.MASK_48)
+            words.append(head)
+            words.append(records._positions[account][market][1])
+            words.append(records._buckets[key][0])
+            words.append(records._buckets[key][1])
+    for market: uint256 in markets:
+        words.append(records._prices[market])
+        words.append(records._fundings[market])
+        words.append(records._interests[market])
+    for group: uint256 in groups:
+        words.append(records._buckets[ledger._claims_key(group)][0])
+        words.append(records._buckets[ledger._claims_key(group)][1])
+        words.append(records._money[group])
+        words.append(staticcall records.VAULT.pool_of(group))
+    for key: bytes32 in [ledger.INSURANCE, ledger.PROTOCOL_FEES, ledger.KEEPER_RESERVE]:
+        words.append(staticcall records.VAULT.balance_of(key))
+    words.append(staticcall records.VAULT.total())
+    return words
+
+
+@external
+@view
+def retired(key: uint256, epoch: uint256) -> (uint256, uint256, int256):
+    """
+    @notice Last state of an epoch that ended with members; never changes once written.
+    @param key Of a rank bucket `market << 32 | id without epoch`, of a group's claims `2^64 + group`.
+    @return Size carried into the next epoch, shares, credit index.
+    """
+    self._check_context()
+    b: records.Bucket = records._retired_bucket(key, epoch)
+    return b.size, b.shares, b.credit_index
 
 
 @external

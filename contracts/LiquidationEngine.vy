@@ -12,7 +12,7 @@
 """
 
 from interfaces import IMarginVault
-from modules import accounts
+from modules import account_ids
 from modules import fixed_point
 from modules import grid
 from modules import insurance
@@ -34,11 +34,11 @@ initializes: adl_queue[records := records, share_buckets := share_buckets]
 initializes: positions[adl_queue := adl_queue, records := records, share_buckets := share_buckets]
 initializes: ledger[records := records, share_buckets := share_buckets]
 initializes: account_margin[positions := positions, pricing := pricing, records := records]
-initializes: insurance[records := records]
+initializes: insurance[ledger := ledger, records := records]
 initializes: settlement[ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records]
 initializes: trading[ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records]
 initializes: liquidation[insurance := insurance, ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records, trading := trading]
-initializes: accounts[records := records]
+initializes: account_ids[records := records]
 SELF: immutable(address)
 
 
@@ -57,5 +57,5 @@ def liquidate(account: bytes32, market: uint256, size: uint256, liquidator: byte
     @notice See Clearinghouse.liquidate.
     """
     assert self != SELF, "liquidation: call the clearinghouse"
-    assert accounts._may_operate(liquidator, msg.sender), "liquidation: not the operator"
+    assert account_ids._may_operate(liquidator, msg.sender), "liquidation: not the operator"
     return liquidation._liquidate(account, market, size, liquidator)

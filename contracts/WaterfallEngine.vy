@@ -12,7 +12,7 @@
 """
 
 from interfaces import IMarginVault
-from modules import accounts
+from modules import account_ids
 from modules import fixed_point
 from modules import grid
 from modules import insurance
@@ -35,12 +35,12 @@ initializes: adl_queue[records := records, share_buckets := share_buckets]
 initializes: positions[adl_queue := adl_queue, records := records, share_buckets := share_buckets]
 initializes: ledger[records := records, share_buckets := share_buckets]
 initializes: account_margin[positions := positions, pricing := pricing, records := records]
-initializes: insurance[records := records]
+initializes: insurance[ledger := ledger, records := records]
 initializes: settlement[ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records]
 initializes: trading[ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records]
 initializes: liquidation[insurance := insurance, ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records, trading := trading]
 initializes: waterfall[insurance := insurance, ledger := ledger, liquidation := liquidation, account_margin := account_margin, positions := positions, pricing := pricing, adl_queue := adl_queue, records := records, settlement := settlement]
-initializes: accounts[records := records]
+initializes: account_ids[records := records]
 SELF: immutable(address)
 
 
@@ -59,4 +59,4 @@ def deleverage(account: bytes32) -> (uint256, uint256):
     @notice See Clearinghouse.deleverage.
     """
     assert self != SELF, "waterfall: call the clearinghouse"
-    return waterfall._deleverage(account, accounts._id(msg.sender, 0))
+    return waterfall._deleverage(account, account_ids._id(msg.sender, 0))

@@ -4,7 +4,7 @@
 @title FeeToken
 @license AGPL-3.0-only
 @notice Test double, not for production: a token that burns a part of what it transfers, and can be told to
-        answer `False` instead of transferring.
+        answer `False` instead of transferring or approving.
 """
 
 from ethereum.ercs import IERC20
@@ -16,6 +16,7 @@ balanceOf: public(HashMap[address, uint256])
 allowance: public(HashMap[address, HashMap[address, uint256]])
 fee_bps: public(uint256)
 refuses: public(bool)
+refuses_approval: public(bool)
 
 
 @deploy
@@ -35,6 +36,11 @@ def set_refuses(refuses: bool):
 
 
 @external
+def set_refuses_approval(refuses_approval: bool):
+    self.refuses_approval = refuses_approval
+
+
+@external
 def mint(to: address, amount: uint256):
     self.totalSupply += amount
     self.balanceOf[to] += amount
@@ -43,6 +49,8 @@ def mint(to: address, amount: uint256):
 
 @external
 def approve(spender: address, amount: uint256) -> bool:
+    if self.refuses_approval:
+        return False
     self.allowance[msg.sender][spender] = amount
     log IERC20.Approval(owner=msg.sender, spender=spender, value=amount)
     return True

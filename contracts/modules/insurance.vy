@@ -13,6 +13,7 @@ from interfaces import IClearinghouse
 from modules import ledger
 from modules import records
 
+uses: ledger
 uses: records
 
 
@@ -94,7 +95,7 @@ def _draw_for_group(account: bytes32, group: uint256, amount_quote: uint256):
 
 @internal
 def _draw(account: bytes32, group: uint256, market: uint256, amount_quote: uint256):
-    extcall records.VAULT.move(ledger.INSURANCE, ledger._pool(group), amount_quote)
+    ledger._move(ledger.INSURANCE, ledger._pool(group), amount_quote)
     log IClearinghouse.InsuranceDrawn(
         group=group, market=market, account=account, amount_quote=amount_quote
     )

@@ -107,6 +107,15 @@ def _free_pool(group: uint256) -> uint256:
 
 
 @internal
+def _move(source: bytes32, target: bytes32, amount_quote: uint256):
+    """
+    @notice One entry in the vault's ledger; reverts where the source has too little.
+    """
+    if amount_quote != 0:
+        extcall records.VAULT.move(source, target, amount_quote)
+
+
+@internal
 def _post(account: bytes32, result_quote: int256):
     """
     @notice Adds a realised result to the account's u and moves what can move: its allotted claim, its debt, its gain.
@@ -123,9 +132,9 @@ def _post(account: bytes32, result_quote: int256):
         m = self._claim(group, u)
         if m.credit_quote > 0:
             self._collect(account, group, convert(m.credit_quote, uint256))
-        if result_quote == 0 and u.debt_quote == 0:
-            if m.credit_quote > 0:
-                self._keep_claim(account, group, m.shares)
+        elif result_quote == 0 and (
+            u.debt_quote == 0 or staticcall records.VAULT.balance_of(account) == 0
+        ):
             return
     net: int256 = (
         convert(m.size, int256) - convert(u.debt_quote, int256) + result_quote
@@ -142,16 +151,14 @@ def _post(account: bytes32, result_quote: int256):
     if net < 0:
         owed: uint256 = convert(-net, uint256)
         paid: uint256 = min(owed, staticcall records.VAULT.balance_of(account))
-        if paid != 0:
-            extcall records.VAULT.move(account, self._pool(group), paid)
-            paid_in = True
+        self._move(account, self._pool(group), paid)
+        paid_in = paid != 0
         after.debt_quote = owed - paid
     elif net > 0:
         claim: uint256 = convert(net, uint256)
         if claims.size == 0:
             paid: uint256 = min(claim, self._free_pool(group))
-            if paid != 0:
-                extcall records.VAULT.move(self._pool(group), account, paid)
+            self._move(self._pool(group), account, paid)
             claim -= paid
         if claim != 0:
             claims, after.shares = share_buckets._join(key, claims, claim, False)
@@ -169,23 +176,7 @@ def _collect(account: bytes32, group: uint256, amount_quote: uint256):
     records._set_money(
         group, records._allotted(group) - amount_quote, records._shortfall(group)
     )
-    extcall records.VAULT.move(self._pool(group), account, amount_quote)
-
-
-@internal
-def _keep_claim(account: bytes32, group: uint256, shares: uint256):
-    """
-    @notice Writes the claim at the present epoch and index, after its allotted part was collected.
-    """
-    claims: records.Bucket = records._bucket(self._claims_key(group))
-    u: records.Unsettled = empty(records.Unsettled)
-    if share_buckets._size_of(shares, claims, False) != 0:
-        u.shares = shares
-        u.epoch = claims.epoch
-        u.credit_index = claims.credit_index
-    elif claims.size != 0 and shares != 0:
-        self._set_claims(group, share_buckets._leave(claims, shares, 0))
-    self._set_unsettled(account, group, records._accounts[account], True, u)
+    self._move(self._pool(group), account, amount_quote)
 
 
 @internal
@@ -265,17 +256,14 @@ def _income(
         to_insurance -= to_pool - from_protocol
         if to_pool != 0:
             records._set_money(group, records._allotted(group), shortfall - to_pool)
-            extcall records.VAULT.move(account, self._pool(group), to_pool)
+            self._move(account, self._pool(group), to_pool)
             log IClearinghouse.ShortfallChanged(
                 group=group, account=account, shortfall_quote=shortfall - to_pool
             )
             self._allot(group)
-    if to_insurance != 0:
-        extcall records.VAULT.move(account, INSURANCE, to_insurance)
-    if to_protocol != 0:
-        extcall records.VAULT.move(account, PROTOCOL_FEES, to_protocol)
-    if reserve_quote != 0:
-        extcall records.VAULT.move(account, KEEPER_RESERVE, reserve_quote)
+    self._move(account, INSURANCE, to_insurance)
+    self._move(account, PROTOCOL_FEES, to_protocol)
+    self._move(account, KEEPER_RESERVE, reserve_quote)
 
 
 @internal
@@ -285,6 +273,5 @@ def _reward(receiver: bytes32, amount_quote: uint256) -> uint256:
     @return What was paid.
     """
     paid: uint256 = min(amount_quote, staticcall records.VAULT.balance_of(KEEPER_RESERVE))
-    if paid != 0:
-        extcall records.VAULT.move(KEEPER_RESERVE, receiver, paid)
+    self._move(KEEPER_RESERVE, receiver, paid)
     return paid

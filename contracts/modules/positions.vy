@@ -120,12 +120,12 @@ def _signed_size(leg: Leg) -> int256:
 
 
 @internal
-def _touch(account: bytes32, leg: Leg):
+def _touch(account: bytes32, leg: Leg, funding_index: int256):
     """
     @notice Writes the leg as it stands now, in its bucket; clears it where nothing is left. The caller books `realised_quote`.
     """
     if leg.size == 0:
-        self._replace(account, leg, leg, leg.realised_quote, 0, 0)
+        self._replace(account, leg, leg, leg.realised_quote, 0, funding_index)
         return
     records._set_position(
         account,
@@ -158,12 +158,31 @@ def _replace(
     account: bytes32, old: Leg, new: Leg, realised_quote: int256, tier: uint256, funding_index: int256
 ):
     """
-    @notice Takes the old leg out of its bucket and puts the new one (market, side, size, entry, fees) into the bucket of its
-            entry price and tier; keeps the account's list of markets.
+    @notice Takes the old leg out of its bucket and puts the new one into the queue.
+    """
+    self._leave_queue(old, funding_index)
+    self._place(account, old.size, new, realised_quote, tier, funding_index)
+
+
+@internal
+def _leave_queue(leg: Leg, funding_index: int256):
+    """
+    @notice Takes a leg out of its bucket. To be called before any other change of the bucket since the leg was read: its
+            shares and size are those of that moment.
+    """
+    if leg.shares != 0:
+        adl_queue._leave(leg.market, leg.bucket_id, leg.shares, leg.size, funding_index)
+
+
+@internal
+def _place(
+    account: bytes32, left_base: uint256, new: Leg, realised_quote: int256, tier: uint256, funding_index: int256
+):
+    """
+    @notice Puts a leg that is in no bucket (market, side, size, entry, fees) into the bucket of its entry price and tier;
+            keeps the account's list of markets.
     """
     word: uint256 = records._accounts[account]
-    if old.shares != 0:
-        adl_queue._leave(old.market, old.bucket_id, old.shares, old.size, funding_index)
     bucket_id: uint256 = 0
     shares: uint256 = 0
     credit_index: int256 = 0
@@ -197,7 +216,7 @@ def _replace(
         bucket_id=bucket_id,
         shares=shares,
         credit_index=credit_index,
-        left_base=old.size,
+        left_base=left_base,
         joined_base=new.size,
         realised_quote=realised_quote,
     )

@@ -35,14 +35,15 @@ def _book_all(account: bytes32):
     realised: int256 = 0
     markets: DynArray[uint256, 16] = records._markets_in(records._accounts[account])
     for market: uint256 in markets:
-        leg: positions.Leg = positions._leg(account, market, pricing._peek(market).funding_index)
+        funding_index: int256 = pricing._peek(market).funding_index
+        leg: positions.Leg = positions._leg(account, market, funding_index)
         if leg.realised_quote == 0 and leg.size == leg.recorded_size:
             continue
         realised += leg.realised_quote
         if leg.size == 0:
             # Its bucket is left, which pays the bucket's funding: the index must be the block's.
             pricing._fix(market)
-        positions._touch(account, leg)
+        positions._touch(account, leg, funding_index)
     ledger._post(account, realised)
 
 

@@ -6,7 +6,7 @@
 @notice Two accounts exchange `size` base at a price: the step that fills and liquidations share.
 @dev Order of steps, for every exchange:
        1. prices of all legs of both accounts are fixed for the block;
-       2. both legs are read, and each side's realised result computed;
+       2. each leg is read and leaves its bucket, and each side's realised result is computed;
        3. the loser's result is booked first, so that its cash is in the pool when the winner is paid;
        4. fees;
        5. both legs take their new place in the queue (tiers are computed from the state after the money moved);
@@ -50,11 +50,13 @@ def _read(
     quote: pricing.Quote, risk: records.Risk,
 ) -> Side:
     """
-    @notice One side of an exchange, before anything is written.
+    @notice One side of an exchange, taken out of the queue at once: the other side may be in the same bucket, and its own
+            joining would change what the shares read here are worth.
     """
     s: Side = empty(Side)
     s.account = account
     s.old = positions._leg(account, market, quote.funding_index)
+    positions._leave_queue(s.old, quote.funding_index)
     s.new = s.old
     s.new.market = market
     s.adds_risk = s.old.size == 0 or is_buy == s.old.is_long or size > s.old.size
@@ -150,7 +152,7 @@ def _place(s: Side, quote: pricing.Quote, risk: records.Risk) -> (ledger.Purse, 
     purse: ledger.Purse = ledger._purse(s.account)
     totals: account_margin.Totals = account_margin._sum(s.rest, account_margin._leg_totals(leg, quote, risk))
     tier: uint256 = grid._tier_of(totals.notional_quote, account_margin._ranked_equity(purse, totals))
-    positions._replace(s.account, s.old, leg, s.result_quote, tier, quote.funding_index)
+    positions._place(s.account, s.old.size, leg, s.result_quote, tier, quote.funding_index)
     return purse, totals
 
 
@@ -247,7 +249,6 @@ def _fill(
     risk: records.Risk = records._listed_risk(market)
     quote: pricing.Quote = pricing._fix(market)
     assert quote.price != 0, "market: no price"
-    assert price >= grid.MIN_PRICE and price <= grid.MAX_PRICE, "clearing: price out of range"
     distance: uint256 = max(price, quote.price) - min(price, quote.price)
     assert (
         distance * fixed_point.BPS <= quote.price * risk.price_band_bps

@@ -28,7 +28,7 @@ def test_decimals_are_read_when_the_feed_is_set(s):
 
 
 def test_no_change(s):
-    with pytest.raises(Reverted, match="^chainlink: no change$"):
+    with pytest.raises(Reverted, match=r"^chainlink: no change$"):
         s.oracle.send.set_feed(s.market, s.feed.address, 3_600, sender=s.owner)
 
 
@@ -52,22 +52,22 @@ def test_bounds_are_allowed_themselves(s):
 
 
 def test_no_feed(s):
-    with pytest.raises(Reverted, match="^chainlink: zero feed$"):
+    with pytest.raises(Reverted, match=r"^chainlink: zero feed$"):
         s.oracle.send.set_feed(s.market, ZERO_ADDRESS, 3_600, sender=s.owner)
     wide = s.deploy("MockAggregator", 37)
-    with pytest.raises(Reverted, match="^chainlink: decimals above 36$"):
+    with pytest.raises(Reverted, match=r"^chainlink: decimals above 36$"):
         s.oracle.send.set_feed(s.market, wide.address, 3_600, sender=s.owner)
 
 
 def test_administration_is_the_owners(s):
-    with pytest.raises(Reverted, match="^ownable: caller is not the owner$"):
+    with pytest.raises(Reverted, match=r"^ownable: caller is not the owner$"):
         s.oracle.send.set_feed(s.market, s.feed.address, 60, sender=s.keeper)
 
 
 def test_ownership_moves_in_two_steps(s):
     s.oracle.send.transfer_ownership(s.keeper, sender=s.owner)
     assert s.oracle.view.owner().lower() == s.owner
-    with pytest.raises(Reverted, match="^ownable_2step: caller is not the new owner$"):
+    with pytest.raises(Reverted, match=r"^ownable_2step: caller is not the new owner$"):
         s.oracle.send.accept_ownership(sender=s.owner)
     s.oracle.send.accept_ownership(sender=s.keeper)
     assert s.oracle.view.owner().lower() == s.keeper

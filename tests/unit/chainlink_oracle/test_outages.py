@@ -101,17 +101,17 @@ class TestNoteOutage:
 
     def test_no_gap_no_note(self, late):
         for number in (4, 2, 1, 0, 5, 77):
-            with pytest.raises(Reverted, match="^chainlink: no outage$"):
+            with pytest.raises(Reverted, match=r"^chainlink: no outage$"):
                 self.note(late, number)
 
     def test_nothing_is_noted_twice(self, late):
         self.note(late, 3)
-        with pytest.raises(Reverted, match="^chainlink: grace over$"):
+        with pytest.raises(Reverted, match=r"^chainlink: grace over$"):
             self.note(late, 3)
 
     def test_an_old_gap(self, late):
         late.chain.mine(1_740)
-        with pytest.raises(Reverted, match="^chainlink: grace over$"):
+        with pytest.raises(Reverted, match=r"^chainlink: grace over$"):
             self.note(late, 3)
 
     def test_a_second_outage_extends(self, late):
@@ -126,7 +126,7 @@ class TestNoteOutage:
         assert late.oracle.view.grace_until(late.market) == time + 1_800
 
     def test_an_unknown_market(self, late):
-        with pytest.raises(Reverted, match="^chainlink: unknown market$"):
+        with pytest.raises(Reverted, match=r"^chainlink: unknown market$"):
             late.oracle.send.note_outage(2, late.phase + 3, sender=late.keeper)
 
     def test_a_new_feed_keeps_the_note(self, late):
@@ -143,7 +143,7 @@ class TestSequencer:
     def test_down(self, l2):
         l2.set_sequencer(1, l2.chain.timestamp)
         assert l2.status() == STALE
-        with pytest.raises(Reverted, match="^chainlink: sequencer down$"):
+        with pytest.raises(Reverted, match=r"^chainlink: sequencer down$"):
             l2.oracle.view.price(l2.market)
 
     def test_not_started(self, l2):
@@ -164,7 +164,7 @@ class TestSequencer:
         """Within its heartbeat and yet from before the outage: nobody may trade at it."""
         l2.set_sequencer(0, l2.chain.timestamp)
         assert l2.status() == STALE | GRACE
-        with pytest.raises(Reverted, match="^chainlink: from before the restart$"):
+        with pytest.raises(Reverted, match=r"^chainlink: from before the restart$"):
             l2.oracle.view.price(l2.market)
         l2.chain.mine(1_800)
         assert l2.status() == 0
@@ -175,5 +175,5 @@ class TestSequencer:
 
     def test_its_feed_reverts(self, l2):
         l2.sequencer.send.set_broken(True, False, sender=l2.keeper)
-        with pytest.raises(Reverted, match="^aggregator: broken$"):
+        with pytest.raises(Reverted, match=r"^aggregator: broken$"):
             l2.observe()

@@ -52,7 +52,15 @@ def test_scale_at_its_ends(make, decimals, answer, wad):
 
 @pytest.mark.parametrize(
     ("decimals", "answer"),
-    [(8, 0), (8, -1), (8, -(2**255)), (18, 2**96), (36, 10**18 - 1), (36, 2**96 * 10**18), (0, 2**95)],
+    [
+        (8, 0),
+        (8, -1),
+        (8, -(2**255)),
+        (18, 2**96),
+        (36, 10**18 - 1),
+        (36, 2**96 * 10**18),
+        (0, 2**95),
+    ],
 )
 def test_no_usable_answer(make, decimals, answer):
     """Peers 25: zero and negative prices."""
@@ -94,12 +102,12 @@ def test_round_from_the_future(s):
 def test_feed_that_reverts(s):
     s.feed.send.set_broken(True, False, sender=s.keeper)
     for view in ("price", "observe"):
-        with pytest.raises(Reverted, match="^aggregator: broken$"):
+        with pytest.raises(Reverted, match=r"^aggregator: broken$"):
             getattr(s.oracle.view, view)(s.market)
 
 
 @pytest.mark.parametrize("view", ["price", "observe", "feed_of", "grace_until"])
 def test_unknown_market(s, view):
     for market in (0, 2, 2**256 - 1):
-        with pytest.raises(Reverted, match="^chainlink: unknown market$"):
+        with pytest.raises(Reverted, match=r"^chainlink: unknown market$"):
             getattr(s.oracle.view, view)(market)

@@ -20,7 +20,7 @@ def test_wires_are_public(s):
 
 
 def test_nineteen_decimals_are_refused(make):
-    with pytest.raises(Reverted, match="^vault: decimals above 18$"):
+    with pytest.raises(Reverted, match=r"^vault: decimals above 18$"):
         make(decimals=19)
 
 

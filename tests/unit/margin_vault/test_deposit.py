@@ -64,19 +64,19 @@ def test_tokens_sent_without_a_call_are_nobodys(s):
 def test_zero_owner_is_refused(s):
     s.give(s.trader, 5)
     for system_key in (s.insurance, s.fees, s.reserve, s.pool, bytes(32)):
-        with pytest.raises(Reverted, match="^vault: zero owner$"):
+        with pytest.raises(Reverted, match=r"^vault: zero owner$"):
             s.vault.send.deposit(system_key, 5, sender=s.trader)
 
 
 def test_zero_amount_is_refused(s):
-    with pytest.raises(Reverted, match="^vault: zero amount$"):
+    with pytest.raises(Reverted, match=r"^vault: zero amount$"):
         s.vault.send.deposit(s.account, 0, sender=s.trader)
 
 
 def test_token_that_keeps_a_fee_is_refused(make):
     s = make("FeeToken", 1)
     s.give(s.trader, 10_000)
-    with pytest.raises(Reverted, match="^vault: transfer fee$"):
+    with pytest.raises(Reverted, match=r"^vault: transfer fee$"):
         s.vault.send.deposit(s.account, 10_000, sender=s.trader)
     s.token.send.set_fee(0, sender=s.owner)
     s.vault.send.deposit(s.account, 10_000, sender=s.trader)
@@ -86,12 +86,12 @@ def test_token_that_answers_false_is_refused(make):
     s = make("FeeToken", 0)
     s.give(s.trader, 10)
     s.token.send.set_refuses(True, sender=s.owner)
-    with pytest.raises(Reverted, match="^vault: transfer failed$"):
+    with pytest.raises(Reverted, match=r"^vault: transfer failed$"):
         s.vault.send.deposit(s.account, 10, sender=s.trader)
 
 
 def test_amount_no_ledger_could_hold(s):
-    with pytest.raises(Reverted, match="^vault: amount too large$"):
+    with pytest.raises(Reverted, match=r"^vault: amount too large$"):
         s.vault.send.deposit(s.account, 2**128, sender=s.trader)
 
 
@@ -100,7 +100,7 @@ def test_bound_of_one_blocks_deposits(make):
     s.deposit(s.account, 2**88 - 1)
     assert s.vault.view.cash_of(s.account) == (2**88 - 1, 2**88 - 1)
     s.give(s.trader, 1)
-    with pytest.raises(Reverted, match="^vault: deposit too large$"):
+    with pytest.raises(Reverted, match=r"^vault: deposit too large$"):
         s.vault.send.deposit(s.account, 1, sender=s.trader)
     s.chain.mine()
     s.vault.send.deposit(s.account, 1, sender=s.trader)
@@ -112,7 +112,7 @@ def test_bound_of_the_ledger(make):
     s.give(s.trader, 2**128 - 1)
     s.vault.send.donate(s.insurance, 2**128 - 1, sender=s.trader)
     s.give(s.trader, 1)
-    with pytest.raises(Reverted, match="^vault: total too large$"):
+    with pytest.raises(Reverted, match=r"^vault: total too large$"):
         s.vault.send.deposit(s.account, 1, sender=s.trader)
     s.move(s.insurance, s.pool, 2**128 - 1)
     s.move(s.pool, s.account, 2**128 - 1)

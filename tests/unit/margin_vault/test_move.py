@@ -40,16 +40,16 @@ def test_move_keeps_the_note_of_what_is_fresh(s):
 def test_only_the_clearinghouse(s):
     s.deposit(s.account, 10)
     for sender in (s.trader, s.owner, s.fund):
-        with pytest.raises(Reverted, match="^vault: not the clearinghouse$"):
+        with pytest.raises(Reverted, match=r"^vault: not the clearinghouse$"):
             s.vault.send.move(s.account, s.pool, 1, sender=sender)
 
 
 def test_no_balance_goes_below_zero(s):
     s.deposit(s.account, 10)
-    with pytest.raises(Reverted, match="^vault: insufficient balance$"):
+    with pytest.raises(Reverted, match=r"^vault: insufficient balance$"):
         s.move(s.account, s.pool, 10 * s.scale + 1)
     s.move(s.account, s.pool, 10 * s.scale)
-    with pytest.raises(Reverted, match="^vault: insufficient balance$"):
+    with pytest.raises(Reverted, match=r"^vault: insufficient balance$"):
         s.move(s.account, s.pool, 1)
 
 
@@ -63,7 +63,7 @@ def test_a_draw_goes_to_a_pool_and_is_noted(s):
     outside = (2**64 - 1).to_bytes(32, "big")
     above = (2**64 + 4_096).to_bytes(32, "big")
     for target in (s.account, s.fees, s.reserve, s.insurance, outside, above):
-        with pytest.raises(Reverted, match="^vault: insurance pays pools only$"):
+        with pytest.raises(Reverted, match=r"^vault: insurance pays pools only$"):
             s.move(s.insurance, target, 1)
 
 

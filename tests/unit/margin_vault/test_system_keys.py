@@ -22,12 +22,12 @@ def test_other_keys_take_no_gifts(s):
     """S2: a gift to a pool would break what its balance is compared with."""
     s.give(s.stranger, 10)
     for key in (s.pool, s.fees, s.account, bytes(32)):
-        with pytest.raises(Reverted, match="^vault: key takes no gifts$"):
+        with pytest.raises(Reverted, match=r"^vault: key takes no gifts$"):
             s.vault.send.donate(key, 10, sender=s.stranger)
 
 
 def test_donate_zero(s):
-    with pytest.raises(Reverted, match="^vault: zero amount$"):
+    with pytest.raises(Reverted, match=r"^vault: zero amount$"):
         s.vault.send.donate(s.insurance, 0, sender=s.stranger)
 
 
@@ -48,9 +48,9 @@ def test_stake_and_unstake(s):
 
 def test_staking_is_the_funds(s):
     s.give(s.stranger, 10)
-    with pytest.raises(Reverted, match="^vault: not the insurance fund$"):
+    with pytest.raises(Reverted, match=r"^vault: not the insurance fund$"):
         s.vault.send.stake(10, sender=s.stranger)
-    with pytest.raises(Reverted, match="^vault: not the insurance fund$"):
+    with pytest.raises(Reverted, match=r"^vault: not the insurance fund$"):
         s.vault.send.unstake(10, s.stranger, sender=s.owner)
 
 
@@ -58,18 +58,18 @@ def test_unstake_is_bounded_by_insurance(s):
     s.deposit(s.account, 100)
     s.give(s.fund, 10)
     s.vault.send.stake(10, sender=s.fund)
-    with pytest.raises(Reverted, match="^vault: insufficient balance$"):
+    with pytest.raises(Reverted, match=r"^vault: insufficient balance$"):
         s.vault.send.unstake(11, s.stranger, sender=s.fund)
-    with pytest.raises(Reverted, match="^vault: zero amount$"):
+    with pytest.raises(Reverted, match=r"^vault: zero amount$"):
         s.vault.send.unstake(0, s.stranger, sender=s.fund)
-    with pytest.raises(Reverted, match="^vault: bad receiver$"):
+    with pytest.raises(Reverted, match=r"^vault: bad receiver$"):
         s.vault.send.unstake(1, s.vault.address, sender=s.fund)
 
 
 def test_stake_refuses_a_fee(make):
     s = make("FeeToken", 100)
     s.give(s.fund, 1_000)
-    with pytest.raises(Reverted, match="^vault: transfer fee$"):
+    with pytest.raises(Reverted, match=r"^vault: transfer fee$"):
         s.vault.send.stake(1_000, sender=s.fund)
 
 
@@ -83,7 +83,7 @@ def test_collect_fees(s):
     assert s.token.view.balanceOf(s.stranger) == 3
     assert s.vault.view.fees() == 1
     assert s.custody_holds()
-    with pytest.raises(Reverted, match="^vault: insufficient balance$"):
+    with pytest.raises(Reverted, match=r"^vault: insufficient balance$"):
         s.vault.send.collect_fees(1, s.stranger, sender=s.owner)
 
 
@@ -91,5 +91,5 @@ def test_collect_fees_is_the_protocol_owners(s):
     s.deposit(s.account, 10)
     s.move(s.account, s.fees, 3 * s.scale)
     for sender in (s.stranger, s.fund, s.trader):
-        with pytest.raises(Reverted, match="^vault: not the protocol owner$"):
+        with pytest.raises(Reverted, match=r"^vault: not the protocol owner$"):
             s.vault.send.collect_fees(1, s.stranger, sender=sender)

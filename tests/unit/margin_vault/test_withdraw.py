@@ -43,7 +43,7 @@ def test_debts_are_paid_first(s):
     s.deposit(s.account, 100)
     s.chain.mine()
     s.clearinghouse.send.set_debt(s.pool, 30 * s.scale, sender=s.owner)
-    with pytest.raises(Reverted, match="^vault: insufficient cash$"):
+    with pytest.raises(Reverted, match=r"^vault: insufficient cash$"):
         s.vault.send.withdraw(s.account, 71, s.trader, sender=s.trader)
     s.vault.send.withdraw(s.account, 70, s.trader, sender=s.trader)
     assert s.vault.view.pool_of(1) == 30 * s.scale
@@ -55,7 +55,7 @@ def test_the_clearinghouse_may_refuse(s):
     s.deposit(s.account, 100)
     s.chain.mine()
     s.clearinghouse.send.set_refusing(True, sender=s.owner)
-    with pytest.raises(Reverted, match="^margin: below initial$"):
+    with pytest.raises(Reverted, match=r"^margin: below initial$"):
         s.vault.send.withdraw(s.account, 1, s.trader, sender=s.trader)
 
 
@@ -63,14 +63,14 @@ def test_only_the_owner(s):
     s.deposit(s.account, 100)
     s.chain.mine()
     for sender in (s.stranger, s.owner, s.fund):
-        with pytest.raises(Reverted, match="^vault: not the owner$"):
+        with pytest.raises(Reverted, match=r"^vault: not the owner$"):
             s.vault.send.withdraw(s.account, 1, s.stranger, sender=sender)
 
 
 def test_nobody_owns_the_systems_keys(s):
     s.deposit(s.account, 100)
     s.move(s.account, s.insurance, 100 * s.scale)
-    with pytest.raises(Reverted, match="^vault: not the owner$"):
+    with pytest.raises(Reverted, match=r"^vault: not the owner$"):
         s.vault.send.withdraw(s.insurance, 1, s.stranger, sender=s.stranger)
 
 
@@ -78,7 +78,7 @@ def test_what_came_in_this_block_stays_for_it(s):
     s.deposit(s.account, 10)
     s.chain.mine()
     s.deposit(s.account, 5)
-    with pytest.raises(Reverted, match="^vault: insufficient cash$"):
+    with pytest.raises(Reverted, match=r"^vault: insufficient cash$"):
         s.vault.send.withdraw(s.account, 11, s.trader, sender=s.trader)
     s.vault.send.withdraw(s.account, 10, s.trader, sender=s.trader)
     assert s.vault.view.cash_of(s.account) == (5 * s.scale, 5 * s.scale)
@@ -95,7 +95,7 @@ def test_a_strangers_unit_blocks_nobody(s):
 
 
 def test_zero_amount_is_refused(s):
-    with pytest.raises(Reverted, match="^vault: zero amount$"):
+    with pytest.raises(Reverted, match=r"^vault: zero amount$"):
         s.vault.send.withdraw(s.account, 0, s.trader, sender=s.trader)
 
 
@@ -103,12 +103,12 @@ def test_bad_receivers_are_refused(s):
     s.deposit(s.account, 10)
     s.chain.mine()
     for receiver in (ZERO_ADDRESS, s.vault.address):
-        with pytest.raises(Reverted, match="^vault: bad receiver$"):
+        with pytest.raises(Reverted, match=r"^vault: bad receiver$"):
             s.vault.send.withdraw(s.account, 1, receiver, sender=s.trader)
 
 
 def test_amount_no_ledger_could_hold(s):
-    with pytest.raises(Reverted, match="^vault: amount too large$"):
+    with pytest.raises(Reverted, match=r"^vault: amount too large$"):
         s.vault.send.withdraw(s.account, 2**128, s.trader, sender=s.trader)
 
 
@@ -117,6 +117,6 @@ def test_token_that_answers_false(make):
     s.deposit(s.account, 10)
     s.chain.mine()
     s.token.send.set_refuses(True, sender=s.owner)
-    with pytest.raises(Reverted, match="^vault: transfer failed$"):
+    with pytest.raises(Reverted, match=r"^vault: transfer failed$"):
         s.vault.send.withdraw(s.account, 1, s.trader, sender=s.trader)
     assert s.vault.view.balance_of(s.account) == 10 * s.scale

@@ -21,7 +21,7 @@ def test_cancel(s):
         "order_hash": digest,
     }
     assert s.settlement.view.is_cancelled(s.maker.address, digest)
-    with pytest.raises(Reverted, match="^settlement: cancelled$"):
+    with pytest.raises(Reverted, match=r"^settlement: cancelled$"):
         s.match(s.sign(s.taker, True), [maker], [WAD])
     s.match(s.sign(s.taker, True), [s.sign(s.maker, False, salt=1)], [WAD])
 
@@ -29,7 +29,7 @@ def test_cancel(s):
 def test_a_taker_can_be_cancelled(s):
     taker = s.sign(s.taker, True)
     cancel(s, taker, s.taker.address)
-    with pytest.raises(Reverted, match="^settlement: cancelled$"):
+    with pytest.raises(Reverted, match=r"^settlement: cancelled$"):
         s.match(taker, [s.sign(s.maker, False)], [WAD])
 
 
@@ -37,7 +37,7 @@ def test_the_rest_of_a_partly_filled_order(s):
     maker = s.sign(s.maker, False)
     s.match(s.sign(s.taker, True), [maker], [WAD])
     cancel(s, maker, s.maker.address)
-    with pytest.raises(Reverted, match="^settlement: cancelled$"):
+    with pytest.raises(Reverted, match=r"^settlement: cancelled$"):
         s.match(s.sign(s.taker, True), [maker], [WAD])
 
 
@@ -48,14 +48,14 @@ def test_a_strangers_word_counts_for_nothing(s):
     s.match(s.sign(s.taker, True), [maker], [WAD])
     # Nor does it stand in the owner's way.
     cancel(s, maker, s.maker.address)
-    with pytest.raises(Reverted, match="^settlement: cancelled$"):
+    with pytest.raises(Reverted, match=r"^settlement: cancelled$"):
         s.match(s.sign(s.taker, True), [maker], [WAD])
 
 
 def test_cancelled_twice(s):
     maker = s.sign(s.maker, False)
     cancel(s, maker, s.maker.address)
-    with pytest.raises(Reverted, match="^settlement: already cancelled$"):
+    with pytest.raises(Reverted, match=r"^settlement: already cancelled$"):
         cancel(s, maker, s.maker.address)
 
 
@@ -75,7 +75,7 @@ def test_delegates(s):
     cancel(s, second, s.maker.address)
     cancel(s, own, s.delegate.address)
     for signed in (first, second):
-        with pytest.raises(Reverted, match="^settlement: cancelled$"):
+        with pytest.raises(Reverted, match=r"^settlement: cancelled$"):
             s.match(taker, [signed], [WAD])
     s.match(taker, [own], [WAD])
 
@@ -86,7 +86,7 @@ def test_cancel_below(s):
     assert s.settlement.event(receipt, "SaltFloorRaised").args == {"account": account, "salt": 10}
     assert s.settlement.view.salt_floor(account) == 10
     taker = s.sign(s.taker, True)
-    with pytest.raises(Reverted, match="^settlement: below salt floor$"):
+    with pytest.raises(Reverted, match=r"^settlement: below salt floor$"):
         s.match(taker, [s.sign(s.maker, False, salt=9)], [WAD])
     s.match(taker, [s.sign(s.maker, False, salt=10)], [WAD])
 
@@ -104,9 +104,9 @@ def test_cancel_below_covers_delegates_and_hash_cancels_stay(s):
     cancel(s, high, s.maker.address)
     s.settlement.send.cancel_below(account, 10, sender=s.maker.address)
     taker = s.sign(s.taker, True)
-    with pytest.raises(Reverted, match="^settlement: below salt floor$"):
+    with pytest.raises(Reverted, match=r"^settlement: below salt floor$"):
         s.match(taker, [s.sign(s.maker, False, by=s.delegate, salt=9)], [WAD])
-    with pytest.raises(Reverted, match="^settlement: cancelled$"):
+    with pytest.raises(Reverted, match=r"^settlement: cancelled$"):
         s.match(taker, [high], [WAD])
 
 
@@ -115,7 +115,7 @@ def test_cancel_below_is_the_owners(s):
     account = account_id(s.maker.address)
     s.settlement.send.set_delegate(account, s.delegate.address, 2**40, sender=s.maker.address)
     for sender in (s.matcher, s.delegate.address):
-        with pytest.raises(Reverted, match="^settlement: not the owner$"):
+        with pytest.raises(Reverted, match=r"^settlement: not the owner$"):
             s.settlement.send.cancel_below(account, 10, sender=sender)
 
 
@@ -125,5 +125,5 @@ def test_the_floor_only_rises(s):
         if salt > s.settlement.view.salt_floor(account):
             s.settlement.send.cancel_below(account, salt, sender=s.maker.address)
             continue
-        with pytest.raises(Reverted, match="^settlement: floor not raised$"):
+        with pytest.raises(Reverted, match=r"^settlement: floor not raised$"):
             s.settlement.send.cancel_below(account, salt, sender=s.maker.address)

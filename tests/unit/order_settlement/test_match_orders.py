@@ -69,24 +69,24 @@ def test_partial_fills_add_up(s):
 def test_over_filled_by_one_unit(s):
     taker, maker = s.sign(s.taker, True), s.sign(s.maker, False, size=20 * WAD)
     s.match(taker, [maker], [4 * WAD])
-    with pytest.raises(Reverted, match="^settlement: over-filled$"):
+    with pytest.raises(Reverted, match=r"^settlement: over-filled$"):
         s.match(taker, [maker], [6 * WAD + 1])
     maker = s.sign(s.maker, False, size=6 * WAD, salt=1)
     large = s.sign(s.taker, True, size=20 * WAD)
-    with pytest.raises(Reverted, match="^settlement: over-filled$"):
+    with pytest.raises(Reverted, match=r"^settlement: over-filled$"):
         s.match(large, [maker], [6 * WAD + 1])
 
 
 def test_replay_of_a_full_order(s):
     taker, maker = s.sign(s.taker, True), s.sign(s.maker, False)
     s.match(taker, [maker], [10 * WAD])
-    with pytest.raises(Reverted, match="^settlement: over-filled$"):
+    with pytest.raises(Reverted, match=r"^settlement: over-filled$"):
         s.match(taker, [maker], [1])
 
 
 def test_a_maker_named_twice_is_filled_once(s):
     taker, maker = s.sign(s.taker, True, size=20 * WAD), s.sign(s.maker, False)
-    with pytest.raises(Reverted, match="^settlement: over-filled$"):
+    with pytest.raises(Reverted, match=r"^settlement: over-filled$"):
         s.match(taker, [maker, maker], [10 * WAD, 1])
     s.match(taker, [maker, maker], [7 * WAD, 3 * WAD])
     assert s.filled(maker) == 10 * WAD
@@ -95,7 +95,7 @@ def test_a_maker_named_twice_is_filled_once(s):
 def test_sizes_that_would_overflow(s):
     taker = s.sign(s.taker, True, size=2**256 - 1)
     maker = s.sign(s.maker, False, size=2**256 - 1)
-    with pytest.raises(Reverted, match="^settlement: over-filled$"):
+    with pytest.raises(Reverted, match=r"^settlement: over-filled$"):
         s.match(taker, [maker, s.sign(s.second, False, size=2**256 - 1)], [2**255, 2**255])
     s.match(taker, [maker], [2**256 - 1])
 
@@ -103,7 +103,7 @@ def test_sizes_that_would_overflow(s):
 def test_refused_fill_leaves_nothing_filled(s):
     taker, maker = s.sign(s.taker, True), s.sign(s.maker, False)
     s.clearinghouse.send.set_refusing_fills(True, sender=s.matcher)
-    with pytest.raises(Reverted, match="^fill: refused$"):
+    with pytest.raises(Reverted, match=r"^fill: refused$"):
         s.match(taker, [maker], [WAD])
     assert s.filled(taker) == 0
 
@@ -113,7 +113,7 @@ def test_prices_that_do_not_cross_by_one_wei(s, is_buy):
     worse = -1 if is_buy else 1
     taker = s.sign(s.taker, is_buy, limit_price=100 * WAD + worse)
     maker = s.sign(s.maker, not is_buy)
-    with pytest.raises(Reverted, match="^settlement: prices do not cross$"):
+    with pytest.raises(Reverted, match=r"^settlement: prices do not cross$"):
         s.match(taker, [maker], [WAD])
     better = s.sign(s.taker, is_buy, limit_price=100 * WAD - worse)
     s.match(better, [maker], [WAD])
@@ -126,30 +126,30 @@ def test_the_last_second_of_an_order(s):
     s.match(taker, [maker], [WAD])
     s.chain.mine(1)
     fresh = s.sign(s.taker, True)
-    with pytest.raises(Reverted, match="^settlement: expired$"):
+    with pytest.raises(Reverted, match=r"^settlement: expired$"):
         s.match(fresh, [maker], [WAD])
-    with pytest.raises(Reverted, match="^settlement: expired$"):
+    with pytest.raises(Reverted, match=r"^settlement: expired$"):
         s.match(taker, [s.sign(s.maker, False)], [WAD])
 
 
 def test_malformed_batches(s):
     taker, maker = s.sign(s.taker, True), s.sign(s.maker, False)
-    with pytest.raises(Reverted, match="^settlement: no makers$"):
+    with pytest.raises(Reverted, match=r"^settlement: no makers$"):
         s.match(taker, [], [])
     for sizes in ([], [1, 1]):
-        with pytest.raises(Reverted, match="^settlement: length mismatch$"):
+        with pytest.raises(Reverted, match=r"^settlement: length mismatch$"):
             s.match(taker, [maker], sizes)
-    with pytest.raises(Reverted, match="^settlement: zero size$"):
+    with pytest.raises(Reverted, match=r"^settlement: zero size$"):
         s.match(taker, [maker], [0])
 
 
 def test_orders_that_do_not_belong_together(s):
     taker = s.sign(s.taker, True)
-    with pytest.raises(Reverted, match="^settlement: same side$"):
+    with pytest.raises(Reverted, match=r"^settlement: same side$"):
         s.match(taker, [s.sign(s.maker, True)], [WAD])
-    with pytest.raises(Reverted, match="^settlement: market mismatch$"):
+    with pytest.raises(Reverted, match=r"^settlement: market mismatch$"):
         s.match(taker, [s.sign(s.maker, False, market=2)], [WAD])
-    with pytest.raises(Reverted, match="^settlement: self fill$"):
+    with pytest.raises(Reverted, match=r"^settlement: self fill$"):
         s.match(taker, [s.sign(s.taker, False)], [WAD])
 
 
@@ -161,14 +161,14 @@ def test_two_accounts_of_one_owner_may_trade(s):
 def test_post_only_makes_but_does_not_take(s):
     posted = s.sign(s.maker, False, post_only=True)
     s.match(s.sign(s.taker, True), [posted], [WAD])
-    with pytest.raises(Reverted, match="^settlement: post only taker$"):
+    with pytest.raises(Reverted, match=r"^settlement: post only taker$"):
         s.match(posted, [s.sign(s.taker, True)], [WAD])
 
 
 def test_a_bad_maker_stops_the_batch(s):
     taker, good = s.sign(s.taker, True), s.sign(s.maker, False)
     bad = s.sign(s.second, False, by=s.maker)
-    with pytest.raises(Reverted, match="^settlement: bad signature$"):
+    with pytest.raises(Reverted, match=r"^settlement: bad signature$"):
         s.match(taker, [good, bad], [WAD, WAD])
     assert s.filled(good) == 0
 
@@ -204,5 +204,5 @@ def test_fills_are_recorded_before_the_clearinghouse_is_called(s):
 
 def test_construction(s):
     assert s.settlement.view.clearinghouse() == s.clearinghouse.address
-    with pytest.raises(Reverted, match="^settlement: zero clearinghouse$"):
+    with pytest.raises(Reverted, match=r"^settlement: zero clearinghouse$"):
         s.chain.deploy(artifact("OrderSettlement").deploy_code(ZERO_ADDRESS), sender=s.matcher)

@@ -51,9 +51,9 @@ def test_nothing_to_reduce(s, size):
     """No position, or one that the order would grow."""
     s.set_position(s.taker, size)
     s.set_position(s.maker, -size)
-    with pytest.raises(Reverted, match="^settlement: nothing to reduce$"):
+    with pytest.raises(Reverted, match=r"^settlement: nothing to reduce$"):
         s.match(s.sign(s.taker, True, reduce_only=True), [s.sign(s.maker, False)], [WAD])
-    with pytest.raises(Reverted, match="^settlement: nothing to reduce$"):
+    with pytest.raises(Reverted, match=r"^settlement: nothing to reduce$"):
         s.match(s.sign(s.taker, True), [s.sign(s.maker, False, reduce_only=True)], [WAD])
 
 
@@ -63,7 +63,7 @@ def test_a_takers_position_is_spent_maker_by_maker(s):
     makers = [s.sign(s.maker, False), s.sign(s.second, False)]
     s.match(taker, makers, [2 * WAD, 2 * WAD])
     assert s.clearinghouse.view.last_fill()[1] == [2 * WAD, WAD]
-    with pytest.raises(Reverted, match="^settlement: nothing to reduce$"):
+    with pytest.raises(Reverted, match=r"^settlement: nothing to reduce$"):
         s.match(taker, makers, [3 * WAD, WAD])
 
 
@@ -74,7 +74,7 @@ def test_one_account_twice_in_a_batch(s):
     taker = s.sign(s.taker, True, size=20 * WAD)
     s.match(taker, makers, [2 * WAD, 2 * WAD])
     assert s.clearinghouse.view.last_fill()[1] == [2 * WAD, WAD]
-    with pytest.raises(Reverted, match="^settlement: nothing to reduce$"):
+    with pytest.raises(Reverted, match=r"^settlement: nothing to reduce$"):
         s.match(taker, makers, [3 * WAD, WAD])
 
 
@@ -86,5 +86,5 @@ def test_a_plain_order_before_a_reduce_only_one(s):
     taker = s.sign(s.taker, True, size=30 * WAD)
     s.match(taker, [plain, other, closing], [2 * WAD, 5 * WAD, 9 * WAD])
     assert s.clearinghouse.view.last_fill()[1] == [2 * WAD, 5 * WAD, WAD]
-    with pytest.raises(Reverted, match="^settlement: nothing to reduce$"):
+    with pytest.raises(Reverted, match=r"^settlement: nothing to reduce$"):
         s.match(taker, [plain, closing], [4 * WAD, WAD])

@@ -13,7 +13,7 @@ ORDER_OF_THE_CURVE = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD
 
 
 def refused(s, maker):
-    with pytest.raises(Reverted, match="^settlement: bad signature$"):
+    with pytest.raises(Reverted, match=r"^settlement: bad signature$"):
         s.match(s.sign(s.taker, True), [maker], [WAD])
 
 
@@ -22,7 +22,7 @@ def test_somebody_elses_key(s):
 
 
 def test_the_takers_signature_counts_too(s):
-    with pytest.raises(Reverted, match="^settlement: bad signature$"):
+    with pytest.raises(Reverted, match=r"^settlement: bad signature$"):
         s.match(s.sign(s.taker, True, by=s.second), [s.sign(s.maker, False)], [WAD])
 
 
@@ -48,7 +48,9 @@ def test_every_field_is_signed(s, change):
 
 def test_market_and_side_are_signed(s):
     signed = s.sign(s.maker, True, market=2)
-    refused(s, SignedOrder(dataclasses.replace(signed.order, market=1, is_buy=False), signed.signature))
+    refused(
+        s, SignedOrder(dataclasses.replace(signed.order, market=1, is_buy=False), signed.signature)
+    )
     refused(s, SignedOrder(dataclasses.replace(s.order(s.maker, False)), signed.signature))
 
 
@@ -147,19 +149,19 @@ class TestDelegates:
         self.allow(s)
         account = account_id(s.maker.address)
         for sender in (s.matcher, s.delegate.address):
-            with pytest.raises(Reverted, match="^settlement: not the owner$"):
+            with pytest.raises(Reverted, match=r"^settlement: not the owner$"):
                 s.settlement.send.set_delegate(account, s.second.address, 2**40, sender=sender)
 
     def test_zero_is_no_delegate(self, s):
         """Else every signature that recovers to nothing would be one."""
-        with pytest.raises(Reverted, match="^settlement: zero delegate$"):
+        with pytest.raises(Reverted, match=r"^settlement: zero delegate$"):
             s.settlement.send.set_delegate(
                 account_id(s.maker.address), "0x" + "00" * 20, 2**40, sender=s.maker.address
             )
 
     def test_no_change(self, s):
         self.allow(s, 2**40)
-        with pytest.raises(Reverted, match="^settlement: no change$"):
+        with pytest.raises(Reverted, match=r"^settlement: no change$"):
             self.allow(s, 2**40)
 
 
@@ -206,7 +208,7 @@ class TestContractWallets:
         signed = sign_order(s.domain, self.order(s, wallet), s.second)
         data = s.settlement.data.cancel(s.settlement.view.order_hash(signed.order))
         wallet.send.execute(s.settlement.address, data, sender=s.second.address)
-        with pytest.raises(Reverted, match="^settlement: cancelled$"):
+        with pytest.raises(Reverted, match=r"^settlement: cancelled$"):
             s.match(s.sign(s.taker, True), [signed], [WAD])
 
     def test_a_key_cannot_sign_for_a_digest_of_its_choice(self, s, wallet):

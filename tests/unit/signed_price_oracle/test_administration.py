@@ -33,7 +33,7 @@ def test_a_change_keeps_price_and_time(s):
     assert (event.old_max_age_seconds, event.old_step_bps) == (60, 500)
     assert s.oracle.view.price(s.market) == before
     assert s.oracle.view.market_parameters(s.market) == (86_400, 5_000)
-    with pytest.raises(Reverted, match="^oracle: no change$"):
+    with pytest.raises(Reverted, match=r"^oracle: no change$"):
         s.oracle.send.set_market(s.market, 86_400, 5_000, sender=s.owner)
 
 
@@ -73,38 +73,49 @@ def test_set_publishers(s):
     assert s.oracle.view.threshold() == 2
     assert s.oracle.view.is_publisher(s.outsider.address)
     assert not s.oracle.view.is_publisher(s.publishers[4].address)
-    with pytest.raises(Reverted, match="^oracle: bad signature$"):
+    with pytest.raises(Reverted, match=r"^oracle: bad signature$"):
         s.send(s.report(WAD, signers=s.publishers[2:]))
     s.send(s.report(WAD, signers=[s.publishers[0], s.outsider]))
 
 
 @pytest.mark.parametrize(
     ("count", "threshold", "is_good"),
-    [(1, 1, True), (2, 1, False), (2, 2, True), (4, 2, False), (4, 3, True), (5, 2, False), (5, 3, True)]
-    + [(5, 6, False), (3, 0, False), (0, 0, False), (0, 1, False)],
+    [
+        (1, 1, True),
+        (2, 1, False),
+        (2, 2, True),
+        (4, 2, False),
+        (4, 3, True),
+        (5, 2, False),
+        (5, 3, True),
+        (5, 6, False),
+        (3, 0, False),
+        (0, 0, False),
+        (0, 1, False),
+    ],
 )
 def test_more_than_half(s, count, threshold, is_good):
     publishers = addresses(s.publishers[:count])
     if is_good:
         s.oracle.send.set_publishers(publishers, threshold, sender=s.owner)
         return
-    with pytest.raises(Reverted, match="^oracle: bad threshold$"):
+    with pytest.raises(Reverted, match=r"^oracle: bad threshold$"):
         s.oracle.send.set_publishers(publishers, threshold, sender=s.owner)
 
 
 def test_publishers_are_distinct_and_not_zero(s):
     first, second, third = addresses(s.publishers[:3])
     for bad in ([first, first, second], [second, first, third], [ZERO_ADDRESS, first, second]):
-        with pytest.raises(Reverted, match="^oracle: publishers not ascending$"):
+        with pytest.raises(Reverted, match=r"^oracle: publishers not ascending$"):
             s.oracle.send.set_publishers(bad, 2, sender=s.owner)
 
 
 def test_administration_is_the_owners(s):
-    with pytest.raises(Reverted, match="^ownable: caller is not the owner$"):
+    with pytest.raises(Reverted, match=r"^ownable: caller is not the owner$"):
         s.oracle.send.set_market(1, 60, 501, sender=s.keeper)
-    with pytest.raises(Reverted, match="^ownable: caller is not the owner$"):
+    with pytest.raises(Reverted, match=r"^ownable: caller is not the owner$"):
         s.oracle.send.set_publishers(addresses(s.publishers), 4, sender=s.keeper)
-    with pytest.raises(Reverted, match="^ownable: caller is not the owner$"):
+    with pytest.raises(Reverted, match=r"^ownable: caller is not the owner$"):
         s.oracle.send.transfer_ownership(s.keeper, sender=s.keeper)
 
 
@@ -112,7 +123,7 @@ def test_ownership_moves_in_two_steps(s):
     s.oracle.send.transfer_ownership(s.keeper, sender=s.owner)
     assert s.oracle.view.owner().lower() == s.owner
     assert s.oracle.view.pending_owner().lower() == s.keeper
-    with pytest.raises(Reverted, match="^ownable_2step: caller is not the new owner$"):
+    with pytest.raises(Reverted, match=r"^ownable_2step: caller is not the new owner$"):
         s.oracle.send.accept_ownership(sender=s.owner)
     s.oracle.send.accept_ownership(sender=s.keeper)
     assert s.oracle.view.owner().lower() == s.keeper

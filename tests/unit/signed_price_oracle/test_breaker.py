@@ -60,7 +60,9 @@ def test_a_later_block_in_the_same_second_confirms(p):
     assert p.price() == 110 * WAD
 
 
-@pytest.mark.parametrize(("first", "second", "kept"), [(110, 120, 110), (120, 110, 110), (80, 90, 90)])
+@pytest.mark.parametrize(
+    ("first", "second", "kept"), [(110, 120, 110), (120, 110, 110), (80, 90, 90)]
+)
 def test_the_same_block_does_not_confirm(p, first, second, kept):
     p.send(p.report(first * WAD, 5))
     assert names(p, p.send(p.report(second * WAD, 4))) == [("PricePending", kept * WAD)]
@@ -103,7 +105,7 @@ def test_the_other_side_takes_its_place(p):
     # It waits from its own block, not from the first one's.
     p.send_time = p.chain.timestamp
     p.chain.mine(0)
-    with pytest.raises(Reverted, match="^oracle: not newer$"):
+    with pytest.raises(Reverted, match=r"^oracle: not newer$"):
         p.send(p.report(90 * WAD))
     p.chain.mine(1)
     p.send(p.report(85 * WAD))
@@ -121,7 +123,7 @@ def test_time_moves_forward_over_what_waits(p):
     """A report older than the one that waits could be picked to undo it."""
     p.send(p.report(110 * WAD, 3))
     for age in (3, 4):
-        with pytest.raises(Reverted, match="^oracle: not newer$"):
+        with pytest.raises(Reverted, match=r"^oracle: not newer$"):
             p.send(p.report(100 * WAD, age))
     p.chain.mine(0)
     p.send(p.report(100 * WAD, 2))

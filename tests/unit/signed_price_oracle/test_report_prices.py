@@ -120,7 +120,9 @@ def test_a_publisher_counts_once(s):
 
 def test_order_of_the_signers(s):
     report = s.report(WAD)
-    refused(s, "signers not ascending", dataclasses.replace(report, signatures=report.signatures[::-1]))
+    refused(
+        s, "signers not ascending", dataclasses.replace(report, signatures=report.signatures[::-1])
+    )
 
 
 def test_everything_is_signed(s):
@@ -167,7 +169,7 @@ def test_batch(s):
 
 def test_a_bad_report_stops_the_batch(s):
     refused(s, "unknown market", s.report(WAD), s.report(WAD, market=2))
-    with pytest.raises(Reverted, match="^oracle: no price$"):
+    with pytest.raises(Reverted, match=r"^oracle: no price$"):
         s.oracle.view.price(s.market)
 
 

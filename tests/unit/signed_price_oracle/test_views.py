@@ -14,7 +14,7 @@ def test_stale_one_second_after_its_max_age(s):
     assert s.oracle.view.price(s.market) == (WAD, time)
     assert s.oracle.view.observe(s.market) == (WAD, time, 0)
     s.chain.mine(1)
-    with pytest.raises(Reverted, match="^oracle: stale$"):
+    with pytest.raises(Reverted, match=r"^oracle: stale$"):
         s.oracle.view.price(s.market)
     assert s.oracle.view.observe(s.market) == (WAD, time, 1)
 
@@ -29,7 +29,7 @@ def test_silence_is_normal(s):
 
 @pytest.mark.parametrize("view", ["price", "observe"])
 def test_no_price_yet(s, view):
-    with pytest.raises(Reverted, match="^oracle: no price$"):
+    with pytest.raises(Reverted, match=r"^oracle: no price$"):
         getattr(s.oracle.view, view)(s.market)
     assert s.oracle.view.pending(s.market) == (0, 0)
 
@@ -37,5 +37,5 @@ def test_no_price_yet(s, view):
 @pytest.mark.parametrize("view", ["price", "observe", "pending", "market_parameters"])
 def test_unknown_market(s, view):
     for market in (0, 2, 2**256 - 1):
-        with pytest.raises(Reverted, match="^oracle: unknown market$"):
+        with pytest.raises(Reverted, match=r"^oracle: unknown market$"):
             getattr(s.oracle.view, view)(market)

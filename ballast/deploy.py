@@ -1,0 +1,363 @@
+"""Deploys, wires and configures everything, hands it over, and reads it all back.
+
+Every step looks at the chain before it sends, so a run that failed can be repeated: it picks up
+where the last one stopped. The record is written before and after each creation.
+
+The core contracts name each other, so their addresses are predicted from the deployer's nonce. A
+foreign transaction of the deployer in between shifts them: it is noticed (nonce, or the address of
+what was created), and the whole core is deployed again. A contract counts as deployed only if its
+code is on chain at the recorded address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eth_utils import keccak
+
+from ballast import build, contracts, record
+from ballast.abi import checksum
+from ballast.chain import Chain
+from ballast.config import DeployConfig, MarketConfig
+from ballast.contract import Contract
+from ballast.errors import DeployError, Reverted
+from ballast.record import Record
+from ballast.verify import verify
+
+MAX_CORE_ATTEMPTS = 5
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One administrative call: made unless `done` says that the chain already shows it."""
+
+    contract: str
+    function: str
+    args: tuple[Any, ...]
+    done: Callable[[], bool]
+
+    def describe(self) -> str:
+        """The call in a line."""
+        shown = ", ".join(_brief(arg) for arg in self.args)
+        return f"{self.contract}.{self.function}({shown})"
+
+
+def create_address(sender: str, nonce: int) -> str:
+    """The address of what `sender` creates with transaction `nonce`."""
+    if nonce == 0:
+        number = b"\x80"
+    elif nonce < 0x80:
+        number = bytes([nonce])
+    else:
+        raw = nonce.to_bytes((nonce.bit_length() + 7) // 8, "big")
+        number = bytes([0x80 + len(raw)]) + raw
+    payload = b"\x94" + bytes.fromhex(sender[2:]) + number
+    return checksum("0x" + keccak(bytes([0xC0 + len(payload)]) + payload)[12:].hex())
+
+
+def deploy(
+    chain: Chain,
+    config: DeployConfig,
+    *,
+    sender: str,
+    collateral: str,
+    owner: str | None = None,
+    path: Path | None = None,
+    commit: str = "",
+    progress: Progress = lambda line: None,
+) -> Record:
+    """Deploy (or finish deploying) and verify; returns the complete record.
+
+    `sender` pays and owns everything until the end; `owner` (default: `sender`) is then offered
+    ownership, to be accepted. `path` is the deployments file, None to keep no file. Raises
+    `DeployError` (another deployment is in the file, or the chain does not let it finish),
+    `VerificationError` where the chain does not show in the end what was asked.
+    """
+    sender = checksum(sender)
+    asked = record.Record(
+        chain_id=chain.chain_id,
+        block=chain.block_number,
+        deployer=sender,
+        parameters={
+            "collateral": checksum(collateral),
+            "owner": checksum(owner or sender),
+            **config.as_file(),
+        },
+        compiler=compiler(),
+        commit=commit,
+    )
+    if not chain.code(collateral):
+        raise DeployError(f"collateral {collateral} has no code on chain {chain.chain_id}")
+    run = _Run(chain, config, _continued(asked, path), path, progress)
+    run.deploy_core()
+    run.deploy_rest()
+    run.configure()
+    verify(chain, run.record)
+    run.record.status = record.COMPLETE
+    run.record.save(path)
+    return run.record
+
+
+def deploy_token(chain: Chain, sender: str, decimals: int = 6) -> str:
+    """A test token that anyone may mint; its address. For local networks."""
+    address, _ = chain.deploy(build.artifact(contracts.TOKEN).deploy_code(decimals), sender=sender)
+    return address
+
+
+def compiler() -> dict[str, Any]:
+    """What the contracts are compiled with."""
+    made = [build.artifact(name) for name in build.deployables()]
+    return {
+        "vyper": build.vyper_version(),
+        "evm_version": made[0].evm_version,
+        "optimize": {artifact.name: artifact.optimize for artifact in made},
+    }
+
+
+def plan(
+    chain: Chain, config: DeployConfig, sender: str, owner: str, new_token: bool = False
+) -> list[tuple[str, str]]:
+    """What a fresh `deploy` would do: (address or "", step) in order. Sends nothing.
+
+    `new_token`: a test token is deployed first.
+    """
+    nonce = chain.nonce(sender)
+    steps = []
+    if new_token:
+        steps.append((create_address(sender, nonce), "deploy a test token"))
+        nonce += 1
+    for offset, name in enumerate(contracts.core()):
+        steps.append((create_address(sender, nonce + offset), f"deploy {name}"))
+    steps += [("", f"deploy {name}") for name in _REST]
+    steps.append(("", "register OrderSettlement as a venue"))
+    steps += [("", f"set up group {group.group}") for group in config.groups]
+    steps.append(("", f"deleveraging: {config.adl.buckets_per_call} buckets a call"))
+    for number, market in enumerate(config.markets, 1):
+        steps.append(("", f"list {market.symbol} as market {number} in group {market.group}"))
+        steps.append(("", f"price it by {_oracle_of(market)}"))
+    if checksum(owner) != checksum(sender):
+        steps += [("", f"offer ownership of {name} to {owner}") for name in _OWNED]
+    steps.append(("", "read back every wire and every parameter"))
+    return steps
+
+
+_REST = (contracts.SETTLEMENT, contracts.SIGNED_ORACLE, contracts.CHAINLINK_ORACLE)
+_OWNED = (contracts.CLEARINGHOUSE, contracts.SIGNED_ORACLE, contracts.CHAINLINK_ORACLE)
+
+
+def _oracle_of(market: MarketConfig) -> str:
+    signed = market.oracle == "signed"
+    return contracts.SIGNED_ORACLE if signed else contracts.CHAINLINK_ORACLE
+
+
+def _brief(value: Any) -> str:
+    return "..." if isinstance(value, tuple) else str(value)
+
+
+def _continued(asked: Record, path: Path | None) -> Record:
+    """The record to go on with: the file's where it was asked for the same, else a new one."""
+    if path is None or not path.exists():
+        return asked
+    known = record.load(path)
+    for name in ("chain_id", "deployer", "parameters"):
+        if getattr(known, name) != getattr(asked, name):
+            raise DeployError(
+                f"{path.name} holds a deployment with another {name}: move it away, or ask the same"
+            )
+    known.compiler, known.commit = asked.compiler, asked.commit
+    known.status = record.UNFINISHED
+    return known
+
+
+class _Run:
+    """One run of `deploy`."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        config: DeployConfig,
+        kept: Record,
+        path: Path | None,
+        progress: Progress,
+    ) -> None:
+        self.chain, self.config, self.record = chain, config, kept
+        self.sender = kept.deployer
+        self._path, self._progress = path, progress
+        self._save()
+
+    def _save(self) -> None:
+        self.record.save(self._path)
+
+    # Contracts
+
+    def _is_deployed(self, name: str, address: str | None) -> bool:
+        """Whether the contract's code (immutables aside) is on chain at an address."""
+        if address is None:
+            return False
+        artifact = build.artifact(name)
+        code = self.chain.code(address)
+        return len(code) == artifact.runtime_size and code.startswith(artifact.runtime)
+
+    def deploy_core(self) -> None:
+        """The contracts that name each other."""
+        names = contracts.core()
+        for _ in range(MAX_CORE_ATTEMPTS):
+            start = self.record.core_nonce
+            if start is None:
+                start = self._restart_core()
+            addresses = {n: create_address(self.sender, start + i) for i, n in enumerate(names)}
+            if all(self._place(n, start + i, addresses) for i, n in enumerate(names)):
+                return
+            self._progress("a foreign transaction of the deployer: the core is deployed again")
+            self.record.core_nonce = None
+        raise DeployError(f"foreign transactions of {self.sender} in {MAX_CORE_ATTEMPTS} attempts")
+
+    def _restart_core(self) -> int:
+        for name in (*contracts.core(), contracts.SETTLEMENT):
+            self.record.contracts.pop(name, None)
+        self.record.markets.clear()
+        self.record.core_nonce = self.chain.nonce(self.sender)
+        self._save()
+        return self.record.core_nonce
+
+    def _place(self, name: str, nonce: int, addresses: dict[str, str]) -> bool:
+        """Have contract `name` at its predicted address; False if it cannot be there any more."""
+        address = addresses[name]
+        if not self._is_deployed(name, address):
+            if self.chain.nonce(self.sender) != nonce:
+                return False
+            self._progress(f"deploy {name}")
+            code = self._deploy_code(name, addresses)
+            made, _ = self.chain.deploy(code, sender=self.sender)
+            if made != address:
+                return False
+        self.record.contracts[name] = address
+        self._save()
+        return True
+
+    def deploy_rest(self) -> None:
+        """The contracts that nothing else has to know in advance."""
+        for name in _REST:
+            if self._is_deployed(name, self.record.contracts.get(name)):
+                continue
+            self._progress(f"deploy {name}")
+            code = self._deploy_code(name, self.record.contracts)
+            self.record.contracts[name], _ = self.chain.deploy(code, sender=self.sender)
+            self._save()
+
+    def _deploy_code(self, name: str, addresses: dict[str, str]) -> bytes:
+        """Initcode with the arguments the constructor's parameters name."""
+        config = self.config
+        known: dict[str, Any] = {
+            "asset": self.record.parameters["collateral"],
+            "vault": addresses.get(contracts.VAULT),
+            "clearinghouse": addresses.get(contracts.CLEARINGHOUSE),
+            "insurance_fund": addresses.get(contracts.FUND),
+            "owner": self.sender,
+            "guardian": config.guardian,
+            "name": config.fund.name,
+            "symbol": config.fund.symbol,
+            "cooldown_seconds": config.fund.cooldown_seconds,
+            "window_seconds": config.fund.window_seconds,
+            "publishers": list(config.signed_oracle.publishers),
+            "threshold": config.signed_oracle.threshold,
+            "sequencer_feed": config.chainlink.sequencer_feed,
+            "grace_seconds": config.chainlink.grace_seconds,
+            **{param: addresses.get(part) for param, part in contracts.parts().items()},
+        }
+        artifact = build.artifact(name)
+        return artifact.deploy_code(*(known[param["name"]] for param in artifact.constructor))
+
+    # Configuration
+
+    def _at(self, name: str) -> Contract:
+        return contracts.at(self.chain, name, self.record.contracts[name])
+
+    def configure(self) -> None:
+        """Venue, groups, deleveraging, markets, oracles; then ownership is offered."""
+        for call in self.calls():
+            if call.done():
+                continue
+            self._progress(call.describe())
+            try:
+                send = getattr(self._at(call.contract).send, call.function)
+                send(*call.args, sender=self.sender)
+            except Reverted as error:
+                raise DeployError(f"{call.describe()} reverted: {error}") from error
+            if not call.done():
+                raise DeployError(f"{call.describe()} had no effect")
+        for number, market in enumerate(self.config.markets, 1):
+            self.record.markets[market.symbol] = number
+        self._save()
+
+    def calls(self) -> Iterator[Call]:
+        """The administrative calls, in order."""
+        house = self._at(contracts.CLEARINGHOUSE).view
+        venue = self.record.contracts[contracts.SETTLEMENT]
+        name = contracts.CLEARINGHOUSE
+        yield Call(name, "set_venue", (venue, True), lambda: bool(house.venues(venue)))
+        for group in self.config.groups:
+            limits = (group.insurance_cap_quote, group.refill_seconds)
+            yield Call(
+                name,
+                "set_group",
+                (group.group, *limits),
+                lambda g=group.group, w=limits: tuple(house.group_params(g)) == w,  # type: ignore[misc]
+            )
+        adl = (self.config.adl.buckets_per_call, self.config.adl.reward_bps)
+        yield Call(name, "set_adl", adl, lambda: tuple(house.adl_params()) == adl)
+        for number, market in enumerate(self.config.markets, 1):
+            yield from self._market_calls(number, market)
+        yield from self._ownership_calls()
+
+    def _market_calls(self, number: int, market: MarketConfig) -> Iterator[Call]:
+        house = self._at(contracts.CLEARINGHOUSE).view
+        oracle = _oracle_of(market)
+        params = market.params(self.record.contracts[oracle]).as_tuple()
+        yield Call(
+            contracts.CLEARINGHOUSE,
+            "list_market",
+            (params,),
+            lambda: tuple(house.market_params(number)) == params,
+        )
+        view = self._at(oracle).view
+        if market.oracle == "signed":
+            judged = (market.max_age_seconds, market.step_bps)
+            yield Call(
+                oracle,
+                "set_market",
+                (number, *judged),
+                lambda: _read(view.market_parameters, number) == judged,
+            )
+        else:
+            feed = (checksum(market.feed), market.heartbeat_seconds)
+            yield Call(
+                oracle,
+                "set_feed",
+                (number, *feed),
+                lambda: _read(view.feed_of, number) == feed,
+            )
+
+    def _ownership_calls(self) -> Iterator[Call]:
+        owner = self.record.owner
+        for name in _OWNED:
+            view = self._at(name).view
+            yield Call(
+                name,
+                "transfer_ownership",
+                (owner,),
+                lambda v=view: owner in (v.owner(), v.pending_owner()),  # type: ignore[misc]
+            )
+
+
+def _read(view: Callable[..., Any], number: int) -> tuple[Any, ...] | None:
+    """What a view says of a market; None where it does not know it yet."""
+    try:
+        return tuple(view(number))
+    except Reverted:
+        return None
