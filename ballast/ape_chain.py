@@ -105,7 +105,7 @@ class ApeChain:
 
     def revert(self, snapshot: Any) -> None:
         """Return a local network to a marked state."""
-        self._provider.revert(snapshot)
+        self._provider.restore(snapshot)
 
     def call(self, to: str, data: bytes, *, sender: str = ZERO_ADDRESS, value: int = 0) -> bytes:
         """What a call returns; it leaves no trace. Raises `Reverted`."""
@@ -215,7 +215,8 @@ def reverted(error: Exception) -> Exception:
         return BallastError(f"{name}: {message}")
     for prefix in _REVERT_PREFIXES:
         if message.startswith(prefix):
-            return Reverted(message[len(prefix) :])
-    if name == "TransactionFailed":  # the embedded chain: raw revert data, or why the EVM stopped
-        return Reverted("" if message.startswith("b'") else f"halt: {message}")
+            reason = message[len(prefix) :]
+            return Reverted("" if reason.startswith("b'") else reason)
+    if name == "TransactionFailed":  # the embedded chain, where the EVM stopped
+        return Reverted(f"halt: {message}")
     return Reverted("" if message in ("Transaction failed.", "0x") else message)

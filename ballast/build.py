@@ -132,8 +132,8 @@ def _locate(name: str) -> Path | None:
     return None
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _digest(contents: bytes) -> str:
+    return hashlib.sha256(contents).hexdigest()
 
 
 def _load(stored: Path) -> Artifact | None:
@@ -142,21 +142,21 @@ def _load(stored: Path) -> Artifact | None:
         record = json.loads(stored.read_text())
     except (OSError, ValueError):
         return None
-    if record.pop("vyper", None) != vyper_version():
-        return None
-    for name, digest in record["sources"].items():
-        path = _locate(name)
-        if path is None or _digest(path) != digest:
-            return None
     try:
+        if record.pop("vyper") != vyper_version():
+            return None
+        for name, digest in record["sources"].items():
+            path = _locate(name)
+            if path is None or _digest(path.read_bytes()) != digest:
+                return None
         code = {name: bytes.fromhex(record[name]) for name in ("initcode", "runtime")}
         return Artifact(**{**record, **code})
-    except (KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError):
         return None  # written by another version of this module
 
 
 def _compile(path: Path) -> Artifact:
-    from vyper.compiler import compile_from_file_input
+    from vyper.compiler import outputs_from_compiler_data
     from vyper.compiler.input_bundle import FilesystemInputBundle
     from vyper.compiler.output_bundle import OutputBundle
     from vyper.compiler.phases import CompilerData
@@ -169,13 +169,11 @@ def _compile(path: Path) -> Artifact:
         source = bundle.load_file(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # sizes are judged in `main`, with the limit's reason
-            made = compile_from_file_input(source, input_bundle=bundle, output_formats=formats)
-        data = CompilerData(source, bundle)
+            data = CompilerData(source, bundle)
+            made = outputs_from_compiler_data(data, formats)
         sources = OutputBundle(data).source_codes.values()
     except (VyperException, OSError) as error:
         raise BuildError(f"{_relative(path)}: {error}") from error
-    if not made["bytecode"].removeprefix("0x"):
-        raise BuildError(f"{_relative(path)}: compiles to nothing; is it a module?")
     settings = data.settings
     return Artifact(
         name=path.stem,
@@ -186,7 +184,7 @@ def _compile(path: Path) -> Artifact:
         storage_layout=json.loads(json.dumps(made["layout"])),
         optimize=str(settings.optimize or "gas"),
         evm_version=settings.evm_version or DEFAULT_EVM_VERSION,
-        sources={_relative(Path(s.resolved_path)): _digest(Path(s.resolved_path)) for s in sources},
+        sources={_relative(Path(s.resolved_path)): _digest(s.contents.encode()) for s in sources},
     )
 
 

@@ -106,6 +106,8 @@ def __init__(vault: address, name: String[25], symbol: String[5], cooldown_secon
     """
     assert cooldown_seconds != 0 and cooldown_seconds <= MAX_PERIOD_SECONDS, "fund: bad cooldown"
     assert window_seconds != 0 and window_seconds <= MAX_PERIOD_SECONDS, "fund: bad window"
+    # Neither side's wire can be changed later: a fund the vault does not know would be stillborn.
+    assert staticcall IMarginVault(vault).insurance_fund() == self, "fund: not the vault's fund"
     VAULT = IMarginVault(vault)
     ASSET = IERC20(staticcall IMarginVault(vault).asset())
     SCALE = staticcall IMarginVault(vault).scale()

@@ -37,8 +37,8 @@ implements: IMarginVault
 INSURANCE: constant(bytes32) = 0x0000000000000000000000000000000000000000000000000000000000000001
 PROTOCOL_FEES: constant(bytes32) = 0x0000000000000000000000000000000000000000000000000000000000000002
 KEEPER_RESERVE: constant(bytes32) = 0x0000000000000000000000000000000000000000000000000000000000000003
-FIRST_POOL: constant(uint256) = 2**64
-LAST_POOL: constant(uint256) = 2**64 + 4_095
+POOLS: constant(uint256) = 2**64
+MAX_GROUP: constant(uint256) = 4_095
 
 # A ledger slot: cash in bits 0..127, fresh in 128..215, the block `fresh` belongs to in 216..255.
 FRESH_SHIFT: constant(uint256) = 128
@@ -165,7 +165,7 @@ def move(from_: bytes32, to: bytes32, amount: uint256):
     assert amount <= entry & CASH_MASK, "vault: insufficient balance"
     if from_ == INSURANCE:
         key: uint256 = convert(to, uint256)
-        assert key >= FIRST_POOL and key <= LAST_POOL, "vault: insurance pays pools only"
+        assert key > POOLS and key <= POOLS + MAX_GROUP, "vault: insurance pays pools only"
         self._last_draw_block = block.number
     # The first line leaves the upper bits alone as `amount <= cash`; the second as balances sum to under 2^128.
     self._ledger[from_] = unsafe_sub(entry, amount)
@@ -292,9 +292,9 @@ def pool_of(group: uint256) -> uint256:
     @param group The group's id.
     @return WAD quote; zero for an id that does not exist.
     """
-    if group > LAST_POOL - FIRST_POOL:
+    if group > MAX_GROUP:
         return 0
-    return self._cash(convert(FIRST_POOL + group, bytes32))
+    return self._cash(convert(POOLS + group, bytes32))
 
 
 @view

@@ -11,6 +11,8 @@
 MAX_CALLS: constant(uint256) = 128
 MAX_DATA: constant(uint256) = 164
 MAX_ANSWER: constant(uint256) = 2_048
+# One byte more is copied than may come, to see whether it was longer.
+MAX_COPIED: constant(uint256) = 2_049
 
 
 struct Call3:
@@ -21,7 +23,7 @@ struct Call3:
 
 struct Result:
     success: bool
-    returnData: Bytes[MAX_ANSWER]
+    returnData: Bytes[MAX_COPIED]
 
 
 @external
@@ -35,11 +37,11 @@ def aggregate3(calls: DynArray[Call3, MAX_CALLS]) -> DynArray[Result, MAX_CALLS]
     results: DynArray[Result, MAX_CALLS] = []
     for call: Call3 in calls:
         success: bool = False
-        answer: Bytes[MAX_ANSWER + 1] = b""
+        answer: Bytes[MAX_COPIED] = b""
         success, answer = raw_call(
             call.target,
             call.callData,
-            max_outsize=MAX_ANSWER + 1,
+            max_outsize=MAX_COPIED,
             is_static_call=True,
             revert_on_failure=False,
         )
@@ -47,5 +49,5 @@ def aggregate3(calls: DynArray[Call3, MAX_CALLS]) -> DynArray[Result, MAX_CALLS]
             success = False
             answer = b""
         assert success or call.allowFailure, "batch: call failed"
-        results.append(Result(success=success, returnData=slice(answer, 0, len(answer))))
+        results.append(Result(success=success, returnData=answer))
     return results

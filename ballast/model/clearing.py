@@ -12,7 +12,7 @@ from ballast.model.exact import QUOTE_ONE, AccountId, ModelError, require, size_
 from ballast.model.market import PENDING, STALE, Allowance, Market, MarketParams, Observation
 from ballast.model.records import Taken, Waterfall
 from ballast.model.state import State
-from ballast.model.trading import Maker
+from ballast.model.trading import Side
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -120,16 +120,19 @@ class Clearing:
 
     @atomic
     def withdraw(self, account: AccountId, amount: int) -> None:
-        """Pay debts, then hand out free cash."""
+        """Book the account, then hand out free cash; no cash under a debt or a doubtful price."""
         require(amount > 0, "vault: no amount")
         state, units = self.state, amount * QUOTE_ONE
         state.fix_legs(account)
-        for market_id, leg in state.account(account).legs.items():
-            status = state.quote(market_id).status
-            require(leg.size == 0 or not status & (STALE | PENDING), "oracle: stale or pending")
-        require(units <= views.free_cash(state, account), "vault: above free cash")
-        state.pay_debt(account)
-        state.accounts[account].cash -= units
+        state.touch_all(account)
+        entry = state.accounts[account]
+        require(entry.debt == 0, "margin: debt")
+        if entry.legs:
+            require(not state.legs_status(account) & (STALE | PENDING), "oracle: stale or pending")
+            initial, _ = state.margin(account)
+            require(state.backing(account) - units >= initial, "margin: below initial")
+        require(units <= entry.cash - entry.fresh_now(state.block), "vault: insufficient cash")
+        entry.cash -= units
         state.total -= units
 
     @atomic
@@ -165,8 +168,8 @@ class Clearing:
     @atomic
     def fill(self, market: int, buyer: AccountId, seller: AccountId, size: int, price: int) -> None:
         """One fill; both sides pay the taker fee."""
-        fee_bps = self.state.market(market).params.taker_fee_bps
-        trading.fill(self.state, market, buyer, True, [Maker(seller, size, price)], fee_bps)
+        fee = self.state.market(market).params.taker_fee_bps
+        trading.fill(self.state, market, Side(buyer, fee), Side(seller, fee), size, price)
 
     @atomic
     def fill_orders(
@@ -178,10 +181,12 @@ class Clearing:
         sizes: Sequence[int],
         prices: Sequence[int],
     ) -> None:
-        """One taker against makers in the order given."""
-        fee_bps = self.state.market(market).params.maker_fee_bps
-        parts = [Maker(*part) for part in zip(makers, sizes, prices, strict=True)]
-        trading.fill(self.state, market, taker, taker_is_buyer, parts, fee_bps)
+        """One taker against makers in the order given; every fill checks both sides."""
+        params = self.state.market(market).params
+        for maker, size, price in zip(makers, sizes, prices, strict=True):
+            sides = Side(taker, params.taker_fee_bps), Side(maker, params.maker_fee_bps)
+            buyer, seller = sides if taker_is_buyer else sides[::-1]
+            trading.fill(self.state, market, buyer, seller, size, price)
 
     @atomic
     def settle(self, account: AccountId) -> None:

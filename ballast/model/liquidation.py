@@ -88,8 +88,14 @@ def liquidate(
     if held - taken <= SIZE_DUST:
         taken = held
     require(taken > 0, "liquidation: no size")
-    top_up_cap = leg.fee_cents * taken // held
+    minimum = state.markets[market_id].params.min_notional_quote * QUOTE_ONE
+    rest = (held - taken) * quote.price // QUOTE_ONE * QUOTE_ONE
+    require(taken == held or rest >= minimum, "liquidation: rest below minimum")
+    fee_cents = leg.fee_cents
+    top_up_cap = fee_cents * WAD // 100 * taken // held
     delta = taken if leg.size > 0 else -taken
+    own = state.leg(liquidator, market_id)
+    own_before = own.size if own is not None else 0
     drawn = 0
     if equity < 0:
         cover = leg_cover(state, account_id, market_id)
@@ -101,32 +107,52 @@ def liquidate(
     }
     book_losers_first(state, results)
     _share_penalty(state, market_id, liquidator, taken * most.penalty, top_up_cap)
-    leg.fee_cents -= top_up_cap
+    leg.fee_cents = fee_cents * (held - taken) // held
     state.rank(account_id, market_id)
     state.rank(liquidator, market_id)
+    _check_liquidator(state, market_id, liquidator, own_before, delta)
+    return taken
+
+
+def _check_liquidator(
+    state: State, market_id: int, liquidator: AccountId, before: int, delta: int
+) -> None:
+    """The liquidator meets IM without debt or stale legs; what it holds then is within limits. A
+    pause or a waiting breaker does not stop it."""
+    account = state.accounts[liquidator]
+    market = state.markets[market_id]
+    require(not state.legs_status(liquidator) & STALE, "oracle: stale or pending")
+    require(account.debt == 0, "margin: debt")
     initial, _ = state.margin(liquidator)
     require(state.backing(liquidator) >= initial, "margin: liquidator below initial")
-    require(len(state.accounts[liquidator].legs) <= MAX_LEGS, "account: too many markets")
-    return taken
+    require(len(account.legs) <= MAX_LEGS, "account: too many markets")
+    leg = state.leg(liquidator, market_id)
+    if leg is None:
+        return
+    minimum = market.params.min_notional_quote * QUOTE_ONE
+    notional = abs(leg.size) * market.fixed.price // QUOTE_ONE * QUOTE_ONE
+    require(notional >= minimum, "fill: below minimum notional")
+    if before * delta >= 0 or abs(delta) > abs(before):
+        cap = market.params.position_cap_base * SIZE_ONE
+        require(abs(leg.size) <= cap, "fill: above position cap")
 
 
 def _share_penalty(
     state: State, market_id: int, liquidator: AccountId, penalty: int, top_up_cap: int
 ) -> None:
-    """The liquidator has the penalty in its entry price; it pays the other shares of it from cash,
-    and the keeper reserve tops its own up to the minimum reward, at most `top_up_cap` cents."""
+    """The liquidator has the penalty in its entry price; it passes on the other shares of it as far
+    as its cash reaches, insurance first. The keeper reserve tops its own share up to the minimum
+    reward, by at most `top_up_cap` wei."""
     params = state.markets[market_id].params
     account = state.accounts[liquidator]
     whole = penalty // QUOTE_ONE
     own = whole * params.liquidator_share_bps // BPS
-    to_insurance = whole * params.penalty_insurance_share_bps // BPS
-    to_reserve = whole - own - to_insurance
-    paid = (to_insurance + to_reserve) * QUOTE_ONE
-    require(account.cash >= paid, "liquidation: liquidator short of cash")
-    account.cash -= paid
-    state.reserve += to_reserve * QUOTE_ONE
+    passed_on = min(whole - own, account.cash // QUOTE_ONE)
+    to_insurance = min(whole * params.penalty_insurance_share_bps // BPS, passed_on)
+    account.cash -= passed_on * QUOTE_ONE
+    state.reserve += (passed_on - to_insurance) * QUOTE_ONE
     state.share_income(params.group, to_insurance * QUOTE_ONE, 0)
     missing = max(0, params.min_reward_quote - own) * QUOTE_ONE
-    top_up = min(missing, top_up_cap * WAD // 100 * QUOTE_ONE, state.reserve)
+    top_up = min(missing, top_up_cap * QUOTE_ONE, state.reserve)
     state.reserve -= top_up
     account.cash += top_up

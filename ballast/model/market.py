@@ -156,7 +156,7 @@ class Market:
         """Move the premium average towards a fill; fills in the same second weigh nothing."""
         elapsed = now - self.sampled_at
         price = self.fixed.price
-        premium = div_trunc((fill_price - price) * WAD, price)
+        premium = fill_price * WAD // price - WAD
         premium = clamp(premium, self.params.premium_cap_bps * WAD // BPS)
         window = self.params.premium_window_seconds
         if elapsed > 0:

@@ -2,25 +2,15 @@
 
 from ballast.model.exact import SIZE_ONE, AccountId
 from ballast.model.grid import MAX_ENTRY, MIN_ENTRY
+from ballast.model.market import STALE
 from ballast.model.state import State
-
-
-def touch_all(state: State, account_id: AccountId) -> None:
-    """Book what every leg has coming and drop the empty ones."""
-    account = state.account(account_id)
-    result = 0
-    for market_id, leg in list(account.legs.items()):
-        result += leg.take_unbooked()
-        if leg.size == 0:
-            state.drop_leg(account_id, market_id)
-    state.book(account_id, result)
 
 
 def settle(state: State, account_id: AccountId) -> None:
     """Book, pay debt, collect; while claims wait, draw on the account's open losses in ascending
     market order. Equity does not change."""
     state.fix_legs(account_id)
-    touch_all(state, account_id)
+    state.touch_all(account_id)
     for market_id in sorted(state.accounts[account_id].legs):
         _draw_open_loss(state, account_id, market_id)
 
@@ -28,7 +18,7 @@ def settle(state: State, account_id: AccountId) -> None:
 def refresh(state: State, account_id: AccountId) -> None:
     """Book, and re-rank every leg at the current prices."""
     state.fix_legs(account_id)
-    touch_all(state, account_id)
+    state.touch_all(account_id)
     for market_id in state.accounts[account_id].legs:
         state.rank(account_id, market_id)
 
@@ -39,6 +29,8 @@ def _draw_open_loss(state: State, account_id: AccountId, market_id: int) -> None
     account = state.accounts[account_id]
     group = state.groups[account.group]
     leg = account.legs[market_id]
+    if state.quote(market_id).status & STALE:
+        return
     loss = -leg.open_result(state.quote(market_id).price)
     size = abs(leg.size)
     step = min(loss, account.cash, group.waiting_total()) // size

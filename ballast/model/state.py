@@ -114,29 +114,40 @@ class State:
     # ---------------------------------------------------------------- money
 
     def book(self, account_id: AccountId, result: int) -> None:
-        """A touch of the account: collect what its claim was allotted, add a realised result to
-        `u`, and move the money that follows from it (SPEC section 4)."""
+        """Add a realised result to `u`, one signed number, and move the money that follows from it
+        (SPEC section 4): what the account's claim was allotted is collected; a loss first uses up
+        the rest of the claim, then cash, then becomes debt; a gain first cancels debt."""
         account = self.accounts[account_id]
         if account.group == 0:
             return
         group = self.groups[account.group]
         account.cash += group.collect(account_id)
-        if result < 0:
-            account.debt -= result
-        else:
-            cancelled = min(account.debt, result)
-            account.debt -= cancelled
-            account.cash += group.pay_or_join(account_id, result - cancelled)
-        self.pay_debt(account_id)
-
-    def pay_debt(self, account_id: AccountId) -> None:
-        """Debt is paid from cash to the pool as far as cash reaches."""
-        account = self.accounts[account_id]
-        paid = min(account.cash, account.debt)
-        if paid:
+        net = group.waiting.pop(account_id, 0) - account.debt + result
+        account.debt = 0
+        if net > 0:
+            account.cash += group.pay_or_join(account_id, net)
+        elif net < 0:
+            paid = min(account.cash, -net)
             account.cash -= paid
-            account.debt -= paid
-            self.groups[account.group].receive(paid)
+            account.debt = -net - paid
+            group.receive(paid)
+
+    def touch_all(self, account_id: AccountId) -> None:
+        """Book what every leg has coming, as one sum, and drop the empty ones."""
+        account = self.account(account_id)
+        result = 0
+        for market_id, leg in list(account.legs.items()):
+            result += leg.take_unbooked()
+            if leg.size == 0:
+                self.drop_leg(account_id, market_id)
+        self.book(account_id, result)
+
+    def legs_status(self, account_id: AccountId) -> int:
+        """The status bits of all the account's markets."""
+        status = 0
+        for market_id in self.seen(account_id).legs:
+            status |= self.quote(market_id).status
+        return status
 
     def draw_insurance(self, group_id: int, amount: int) -> None:
         """Insurance pays into the pool."""
@@ -147,15 +158,15 @@ class State:
 
     def share_income(self, group_id: int, insurance: int, fees: int) -> None:
         """Income of insurance and protocol, already taken from its payer; a shortfall of the
-        group goes first."""
+        group goes first, out of the protocol's part before the insurance fund's."""
         group = self.groups[group_id]
         to_group = min(group.shortfall, insurance + fees)
         if to_group:
             group.shortfall -= to_group
             group.receive(to_group)
-        from_insurance = min(to_group, insurance)
-        self.insurance += insurance - from_insurance
-        self.fees += fees - (to_group - from_insurance)
+        from_fees = min(to_group, fees)
+        self.insurance += insurance - (to_group - from_fees)
+        self.fees += fees - from_fees
 
     # ---------------------------------------------------------------- rank and groups
 

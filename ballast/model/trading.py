@@ -1,10 +1,9 @@
 """Fills: the one primitive that opens, grows, shrinks and flips positions."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ballast.model.account import Leg
-from ballast.model.exact import BPS, QUOTE_ONE, SIZE_ONE, AccountId, div_up, require
+from ballast.model.exact import BPS, QUOTE_ONE, SIZE_ONE, WAD, AccountId, div_up, require
 from ballast.model.grid import MAX_ENTRY, MIN_ENTRY
 from ballast.model.market import PENDING, STALE, Market
 from ballast.model.state import MAX_LEGS, State
@@ -17,12 +16,11 @@ MAX_FEE_CENTS = 65_535
 
 
 @dataclass(frozen=True, slots=True)
-class Maker:
-    """One maker of a fill: account, size (wei of base), price (wei)."""
+class Side:
+    """One side of a fill and its fee."""
 
     account: AccountId
-    size: int
-    price: int
+    fee_bps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,55 +75,38 @@ def _increase(market: Market, leg: Leg, delta: int, price: int) -> None:
 
 
 def fill(
-    state: State,
-    market_id: int,
-    taker: AccountId,
-    taker_is_buyer: bool,
-    makers: Sequence[Maker],
-    maker_fee_bps: int,
+    state: State, market_id: int, buyer: Side, seller: Side, size: int, price: int
 ) -> None:
-    """Fill one taker against makers, one after the other; the taker is checked at the end."""
+    """One fill; both sides are checked after it."""
+    require(buyer.account != seller.account, "fill: self trade")
+    require(size > 0, "fill: no size")
     market = state.market(market_id)
     state.fix(market_id)
-    state.fix_legs(taker)
+    require(MIN_ENTRY <= price < MAX_ENTRY, "fill: price out of range")
+    _require_band(market, price)
     interest = market.interest(True)
-    sign = 1 if taker_is_buyer else -1
-    total = sum(maker.size for maker in makers)
-    before = _before(state, market_id, taker, sign * total)
-    for maker in makers:
-        require(maker.account != taker, "fill: self trade")
-        require(maker.size > 0, "fill: no size")
-        _require_band(market, maker.price)
-        state.fix_legs(maker.account)
-        maker_before = _before(state, market_id, maker.account, -sign * maker.size)
-        deltas = {taker: sign * maker.size, maker.account: -sign * maker.size}
-        exchange(state, market_id, deltas, {taker: maker.price, maker.account: maker.price})
-        for account_id, fee_bps in (
-            (taker, market.params.taker_fee_bps),
-            (maker.account, maker_fee_bps),
-        ):
-            _charge(state, market_id, account_id, maker.size * maker.price * fee_bps)
-        market.sample(maker.price, state.now)
-        _after(state, market_id, maker_before)
-    _after(state, market_id, before)
-    cap = market.params.interest_cap_base * SIZE_ONE
-    require(market.interest(True) <= max(cap, interest), "fill: above interest cap")
-
-
-def exchange(
-    state: State, market_id: int, deltas: dict[AccountId, int], prices: dict[AccountId, int]
-) -> None:
-    """Trade between accounts (deltas in wei of base); losers pay before winners are paid."""
+    signed = ((buyer, size), (seller, -size))
+    before = []
+    for side, delta in signed:
+        state.fix_legs(side.account)
+        before.append(_before(state, market_id, side.account, delta))
     results = {
-        account_id: change_leg(state, account_id, market_id, delta * SIZE_ONE, prices[account_id])
-        for account_id, delta in deltas.items()
+        side.account: change_leg(state, side.account, market_id, delta * SIZE_ONE, price)
+        for side, delta in signed
     }
+    cap = max(market.params.interest_cap_base * SIZE_ONE, interest + SIZE_DUST)
+    require(market.interest(True) <= cap, "fill: above interest cap")
     book_losers_first(state, results)
+    for side in (buyer, seller):
+        _charge(state, market_id, side, size * price // WAD)
+    for side in before:
+        _after(state, market_id, side)
+    market.sample(price, state.now)
 
 
 def book_losers_first(state: State, results: dict[AccountId, int]) -> None:
     """Book the results of one trade, in quote units."""
-    for account_id, result in sorted(results.items(), key=lambda item: item[1] >= 0):
+    for account_id, result in sorted(results.items(), key=lambda item: item[1]):
         state.book(account_id, result)
 
 
@@ -150,6 +131,7 @@ def _after(state: State, market_id: int, before: _Before) -> None:
     account_id = before.account
     initial, maintenance = state.margin(account_id)
     meets_initial = state.backing(account_id) >= initial
+    _require_minimum(state, market_id, account_id)
     if before.adds_risk:
         _require_limits(state, market_id, account_id)
         require(state.accounts[account_id].debt == 0, "fill: account in debt")
@@ -161,24 +143,30 @@ def _after(state: State, market_id: int, before: _Before) -> None:
     state.rank(account_id, market_id)
 
 
+def _require_minimum(state: State, market_id: int, account_id: AccountId) -> None:
+    leg = state.leg(account_id, market_id)
+    if leg is not None:
+        market = state.markets[market_id]
+        minimum = market.params.min_notional_quote * QUOTE_ONE
+        notional = abs(leg.size) * market.fixed.price // QUOTE_ONE * QUOTE_ONE
+        require(notional >= minimum, "fill: below minimum notional")
+
+
 def _require_limits(state: State, market_id: int, account_id: AccountId) -> None:
     market = state.markets[market_id]
     account = state.accounts[account_id]
-    leg = account.legs[market_id]
-    require(not market.fixed.status & (STALE | PENDING), "oracle: stale or pending")
+    status = state.legs_status(account_id) | market.fixed.status
+    require(not status & (STALE | PENDING), "oracle: stale or pending")
     require(len(account.legs) <= MAX_LEGS, "account: too many markets")
     cap = market.params.position_cap_base * SIZE_ONE
-    require(abs(leg.size) <= cap, "fill: above position cap")
-    minimum = market.params.min_notional_quote * QUOTE_ONE
-    require(abs(leg.size) * market.fixed.price >= minimum, "fill: below minimum notional")
+    require(abs(account.legs[market_id].size) <= cap, "fill: above position cap")
 
 
-def _charge(state: State, market_id: int, account_id: AccountId, fee_raw: int) -> None:
-    """A fee in whole wei, rounded down, at most the account's cash. `fee_raw`: size in wei times
-    price in wei times bps."""
-    account = state.accounts[account_id]
+def _charge(state: State, market_id: int, side: Side, notional: int) -> None:
+    """A fee on a notional in wei: whole wei, rounded down, at most the account's cash."""
+    account = state.accounts[side.account]
     params = state.markets[market_id].params
-    fee = min(fee_raw // (10**18 * BPS) * QUOTE_ONE, account.cash)
+    fee = min(notional * side.fee_bps // BPS * QUOTE_ONE, account.cash)
     account.cash -= fee
     to_insurance = _whole(fee * params.fee_insurance_share_bps // BPS)
     to_reserve = _whole(fee * params.fee_reserve_share_bps // BPS)

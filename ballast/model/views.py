@@ -68,16 +68,13 @@ def current_rank(state: State, account_id: AccountId, market_id: int) -> tuple[i
 
 
 def free_cash(state: State, account_id: AccountId) -> int:
-    """What `withdraw` would hand out now, quote units: own cash after debts, without this block's
-    deposits, as far as B stays at or above IM."""
+    """What could be withdrawn now, quote units: own cash without this block's deposits, as far as
+    B stays at or above IM; nothing under a debt or with a leg whose price is stale or waits."""
     account = state.seen(account_id)
-    if not account.legs:
-        return max(0, account.cash - account.debt - account.fresh_now(state.block))
-    for market_id, leg in account.legs.items():
-        if leg.size != 0 and state.quote(market_id).status & (STALE | PENDING):
-            return 0
+    if account.debt or state.legs_status(account_id) & (STALE | PENDING):
+        return 0
     initial, _ = state.margin(account_id)
-    own = account.cash - account.debt - account.fresh_now(state.block)
+    own = account.cash - account.fresh_now(state.block)
     return max(0, min(own, state.backing(account_id) - initial))
 
 

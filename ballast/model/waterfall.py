@@ -9,7 +9,7 @@ from ballast.model.market import GRACE, STALE
 from ballast.model.queue import Bucket, build_queue
 from ballast.model.records import LegClosed, Loss, Taken, Waterfall
 from ballast.model.state import State
-from ballast.model.trading import SIZE_DUST, change_leg
+from ballast.model.trading import SIZE_DUST
 
 
 def common_distance(caps: Sequence[int], sizes: Sequence[int], need: int) -> int:
@@ -32,11 +32,10 @@ def deleverage(state: State, account_id: AccountId, caller: AccountId) -> tuple[
     """Close a bankrupt account against the queue; returns (notional still open, deficit left) in
     quote units. The record of what it did is `state.last_waterfall`."""
     state.fix_legs(account_id)
+    state.touch_all(account_id)
     equity = state.equity(account_id)
     require(equity < 0, "deleverage: account is not bankrupt")
     record = state.last_waterfall = Waterfall(account_id, equity)
-    for market_id in [m for m, leg in state.accounts[account_id].legs.items() if leg.size == 0]:
-        state.book(account_id, change_leg(state, account_id, market_id, 0, 0))
     passed: set[int] = set()
     while len(record.taken) < state.adl_buckets_per_call and state.equity(account_id) < 0:
         market_id = _next_leg(state, account_id, passed)
@@ -158,13 +157,10 @@ def _force_bucket(
 
 
 def _write_off(state: State, account_id: AccountId, record: Waterfall) -> None:
-    """No position is left: own claim and cash cancel what debt they can, insurance pays once more
-    within the group's allowance, the rest is the group's shortfall; `u` becomes zero."""
+    """No position is left, and neither cash nor claim: insurance pays once more within the group's
+    allowance, the rest is the group's shortfall; `u` becomes zero."""
     account = state.accounts[account_id]
     group = state.groups[account.group]
-    account.debt -= group.waiting.pop(account_id, 0)
-    account.cash += group.collect(account_id)
-    state.pay_debt(account_id)
     deficit = account.debt
     drawn = min(deficit, state.insurance, group.allowance.left(state.now))
     account.debt = 0

@@ -60,6 +60,12 @@ def refuse(amount: uint256):
 
 
 @external
+@view
+def must(amount: uint256):
+    assert amount > 100, "probe: too small"
+
+
+@external
 @payable
 def pay():
     pass

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ballast.build import artifact
 from ballast.errors import Reverted
 
 VIRTUAL = 10**9
@@ -170,4 +171,7 @@ def test_construction_bounds(make):
         with pytest.raises(Reverted, match=f"^fund: {reason}$"):
             make(cooldown=cooldown, window=window)
     s = make(cooldown=30 * 86_400, window=1)
+    second = artifact("InsuranceFund").deploy_code(s.vault.address, "Second", "2nd", 1, 1)
+    with pytest.raises(Reverted, match=r"^fund: not the vault's fund$"):
+        s.chain.deploy(second, sender=s.stranger)
     assert (s.fund.view.cooldown_seconds(), s.fund.view.window_seconds()) == (30 * 86_400, 1)

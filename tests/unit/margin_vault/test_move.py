@@ -60,9 +60,11 @@ def test_a_draw_goes_to_a_pool_and_is_noted(s):
     s.move(s.insurance, s.pool, 3 * s.scale)
     assert s.vault.view.last_draw_block() == s.chain.block_number
     assert s.vault.view.insurance() == 7 * s.scale
-    outside = (2**64 - 1).to_bytes(32, "big")
-    above = (2**64 + 4_096).to_bytes(32, "big")
-    for target in (s.account, s.fees, s.reserve, s.insurance, outside, above):
+    last = (2**64 + 4_095).to_bytes(32, "big")
+    s.move(s.insurance, last, 1)
+    assert s.vault.view.pool_of(4_095) == 1
+    none, above = (2**64).to_bytes(32, "big"), (2**64 + 4_096).to_bytes(32, "big")
+    for target in (s.account, s.fees, s.reserve, s.insurance, none, above):
         with pytest.raises(Reverted, match=r"^vault: insurance pays pools only$"):
             s.move(s.insurance, target, 1)
 
@@ -84,7 +86,8 @@ def test_views_of_the_systems_keys(s):
     assert s.vault.view.keeper_reserve() == 3
     assert s.vault.view.pool_of(1) == 4
     assert s.vault.view.pool_of(2) == 0
-    assert s.vault.view.pool_of(2**256 - 1) == 0
+    s.move(s.pool, (2**64 + 4_096).to_bytes(32, "big"), 1)
+    assert s.vault.view.pool_of(4_096) == s.vault.view.pool_of(2**256 - 1) == 0
     # 2^256 - 2^64 + 1 would wrap round to the insurance's key.
     assert s.vault.view.pool_of(2**256 - 2**64 + 1) == 0
 

@@ -64,6 +64,8 @@ def test_unstake_is_bounded_by_insurance(s):
         s.vault.send.unstake(0, s.stranger, sender=s.fund)
     with pytest.raises(Reverted, match=r"^vault: bad receiver$"):
         s.vault.send.unstake(1, s.vault.address, sender=s.fund)
+    s.vault.send.unstake(10, s.stranger, sender=s.fund)
+    assert s.vault.view.insurance() == 0
 
 
 def test_stake_refuses_a_fee(make):

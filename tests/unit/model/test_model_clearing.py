@@ -110,7 +110,7 @@ def test_stale_market_only_reduces(book, status: int) -> None:
 def test_deposit_is_not_withdrawable_in_its_block(book) -> None:
     book.model.deposit("long", 500 * WAD)
     assert book.model.free_cash("long") == 1_000 * WAD
-    with pytest.raises(ModelError, match="above free cash"):
+    with pytest.raises(ModelError, match="insufficient cash"):
         book.model.withdraw("long", 1_001 * WAD)
     book.model.withdraw("long", 1_000 * WAD)
 
