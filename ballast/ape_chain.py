@@ -8,6 +8,7 @@ chain); elsewhere they go through Ape, with its confirmations and its prompts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from eth_account.signers.local import LocalAccount
@@ -17,6 +18,7 @@ from ballast.chain import ZERO_ADDRESS, Log
 from ballast.errors import BallastError, Reverted
 
 _REVERT_PREFIXES = ("execution reverted: ", "execution reverted")
+_HALTS = ("Invalid opcode", "Out of gas", "Insufficient stack", "Stack")
 _GAS_PRICE_MARGIN = 2
 
 
@@ -59,6 +61,11 @@ class ApeChain:
         address = checksum(str(signer.address))
         self._signers[address] = signer
         return address
+
+    @cached_property
+    def _default_caller(self) -> str | None:
+        """Who asks where nobody is named: the embedded chain wants callers that can pay for gas."""
+        return str(self._web3.eth.accounts[0]) if self._is_local else None
 
     @property
     def is_local(self) -> bool:
@@ -126,8 +133,10 @@ class ApeChain:
 
     def _call(self, to: str | None, data: bytes, sender: str, value: int, block: Any) -> bytes:
         request: dict[str, Any] = {"data": data, "value": value}
-        if sender != ZERO_ADDRESS:  # the embedded chain wants callers that can pay for their gas
+        if sender != ZERO_ADDRESS:
             request["from"] = sender
+        elif self._default_caller is not None:
+            request["from"] = self._default_caller
         if to is not None:
             request["to"] = to
         try:
@@ -215,8 +224,12 @@ def reverted(error: Exception) -> Exception:
         return BallastError(f"{name}: {message}")
     for prefix in _REVERT_PREFIXES:
         if message.startswith(prefix):
-            reason = message[len(prefix) :]
-            return Reverted("" if reason.startswith("b'") else reason)
-    if name == "TransactionFailed":  # the embedded chain, where the EVM stopped
-        return Reverted(f"halt: {message}")
-    return Reverted("" if message in ("Transaction failed.", "0x") else message)
+            return Reverted(_clean(message[len(prefix) :]))
+    return Reverted("" if message in ("Transaction failed.", "0x") else _clean(message))
+
+
+def _clean(reason: str) -> str:
+    """The embedded chain's words for a revert without a reason, and for a halt."""
+    if reason.startswith("b'"):
+        return ""
+    return f"halt: {reason}" if reason.startswith(_HALTS) else reason

@@ -198,12 +198,12 @@ def _total_length(layout: dict[str, Any]) -> int:
 @click.command()
 @click.option("--jobs", default=2, show_default=True, help="Compilations at a time.")
 def main(jobs: int) -> None:
-    """Compile every deployable and print its size; fail where one is too large."""
+    """Compile every deployable, print its size (immutables included), fail where one is too large."""
     from rich.console import Console
     from rich.table import Table
 
     built = build_all(jobs)
-    table = Table("contract", "runtime bytes", "left", "optimize", title="Contract sizes")
+    table = Table("contract", "bytes on chain", "left", "optimize", title="Contract sizes")
     for name, made in built.items():
         left = MAX_RUNTIME_BYTES - made.runtime_size
         table.add_row(name, f"{made.runtime_size:,}", f"{left:,}", made.optimize)

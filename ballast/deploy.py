@@ -233,7 +233,14 @@ class _Run:
                 return False
             self._progress(f"deploy {name}")
             code = self._deploy_code(name, addresses)
-            made, _ = self.chain.deploy(code, sender=self.sender)
+            try:
+                made, _ = self.chain.deploy(code, sender=self.sender)
+            except Reverted as error:
+                # A constructor may itself notice that it is at another address: then a foreign
+                # transaction had this nonce, and the failed creation at most the next one.
+                if self.chain.nonce(self.sender) <= nonce + 1:
+                    raise DeployError(f"creating {name} reverted: {error}") from error
+                return False
             if made != address:
                 return False
         self.record.contracts[name] = address

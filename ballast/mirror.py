@@ -89,6 +89,9 @@ def member(
         if epoch == live.epoch or not shares:
             break
         size, total, last_index = retired(key, epoch)
+        if not total:  # an epoch that ended without shares left no record
+            shares = 0
+            break
         credit += shares * (last_index - index) >> INDEX_BITS
         index = last_index
         shares = Bucket(size, total, epoch, 0, 0).size_of(shares, up)
@@ -139,6 +142,38 @@ class Leg:
         else:
             proceeds = -_ceil_div(self.size * price, WAD)
         return self.realised + proceeds - self.cost_basis(self.size)
+
+
+def leg_now(
+    market: int,
+    recorded: int,
+    entry_price: int,
+    bucket_id: int,
+    shares: int,
+    credit_index: int,
+    live: Bucket,
+    retired: Retired,
+) -> Leg:
+    """A position as it stands now, from its record and its bucket (funding included)."""
+    is_long = bool(_bits(bucket_id, 16, 1))
+    _, size, credit = member(
+        bucket_key(market, bucket_id),
+        live,
+        bucket_id >> 17,
+        shares,
+        credit_index,
+        not is_long,
+        retired,
+    )
+    leg = Leg(market, is_long, size, recorded, entry_price, bucket_id, 0)
+    realised = credit + leg.cost_basis(size) - leg.cost_basis(recorded)
+    now = live.epoch << 17 | bucket_id & PLACE_MASK
+    return Leg(market, is_long, size, recorded, entry_price, now, realised)
+
+
+def bucket_key(market: int, bucket_id: int) -> int:
+    """Where the contract keeps the bucket on an id's place."""
+    return market << 32 | bucket_id & PLACE_MASK
 
 
 @dataclass(frozen=True)
@@ -196,7 +231,6 @@ class Account:
 
     group: int
     cash: int
-    fresh: int
     claim: int
     debt: int
     legs: Mapping[int, Leg]
@@ -333,21 +367,19 @@ class Reader:
         for number in range((len(words) - 4) // 4):
             market = _bits(head, 64 + 12 * number, 12)
             legs[market] = self._leg(market, words[4 + 4 * number :][:4], funding[market])
-        return Account(group, _bits(money, 0, 128), money >> 128, claim, debt, legs)
+        return Account(group, _bits(money, 0, 128), claim, debt, legs)
 
     def _leg(self, market: int, words: Sequence[int], funding_index: int) -> Leg:
         head, tail = words[:2]
         bucket_id = _bits(head, 192, 48)
-        is_long = bool(_bits(bucket_id, 16, 1))
-        live = Bucket.decode(*words[2:]).with_funding(is_long, funding_index)
-        key = market << 32 | bucket_id & PLACE_MASK
-        shares = _bits(tail, 0, 128)
-        index = _signed(tail, 128, 128)
-        _, size, credit = member(
-            key, live, bucket_id >> 17, shares, index, not is_long, self.retired
+        live = Bucket.decode(*words[2:]).with_funding(bool(_bits(bucket_id, 16, 1)), funding_index)
+        return leg_now(
+            market,
+            _bits(head, 0, 96),
+            _bits(head, 96, 96),
+            bucket_id,
+            _bits(tail, 0, 128),
+            _signed(tail, 128, 128),
+            live,
+            self.retired,
         )
-        recorded, entry = _bits(head, 0, 96), _bits(head, 96, 96)
-        leg = Leg(market, is_long, size, recorded, entry, bucket_id, 0)
-        realised = credit + leg.cost_basis(size) - leg.cost_basis(recorded)
-        now = live.epoch << 17 | bucket_id & PLACE_MASK
-        return Leg(market, is_long, size, recorded, entry, now, realised)

@@ -113,9 +113,9 @@ def note_outage(market: uint256, round_id: uint80):
     @param round_id The first round after the gap; its grace must outlast what is on record.
     """
     entry: uint256 = self._entry(market)
-    current: Round = self._round(entry, round_id)
-    assert current.updated_at != 0 and self._came_late(entry, current), "chainlink: no outage"
-    until: uint256 = current.updated_at + GRACE_SECONDS
+    updated_at: uint256 = self._updated_at(entry, round_id)
+    assert updated_at != 0 and self._came_late(entry, round_id, updated_at), "chainlink: no outage"
+    until: uint256 = updated_at + GRACE_SECONDS
     assert until > max(block.timestamp, entry >> GRACE_SHIFT), "chainlink: grace over"
     self._feeds[market] = (entry & CONFIG_MASK) | (until << GRACE_SHIFT)
     log IChainlinkOracle.OutageNoted(market=market, round_id=convert(round_id, uint256), grace_until=until)
@@ -290,10 +290,10 @@ def _latest(entry: uint256) -> Round:
 
 @view
 @internal
-def _round(entry: uint256, round_id: uint80) -> Round:
+def _updated_at(entry: uint256, round_id: uint80) -> uint256:
     """
-    @dev A round by its id; `updated_at` zero if there is none. Feeds differ in how they say so (revert, or
-         zeros), and some keep no history: a failing call must not take the price down with it.
+    @dev The time of a round; zero if there is none. Feeds differ in how they say so (revert, or zeros), and
+         some keep no history: a failing call must not take the price down with it.
     """
     success: bool = False
     answer: Bytes[160] = b""
@@ -305,24 +305,24 @@ def _round(entry: uint256, round_id: uint80) -> Round:
         revert_on_failure=False,
     )
     if not success or len(answer) != 160:
-        return empty(Round)
+        return 0
     # A time beyond the block's is nonsense, and could overflow what is done with it.
     updated_at: uint256 = extract32(answer, 96, output_type=uint256)
     if updated_at > block.timestamp:
-        return empty(Round)
-    return Round(round_id=round_id, answer=0, updated_at=updated_at, is_complete=True)
+        return 0
+    return updated_at
 
 
 @view
 @internal
-def _came_late(entry: uint256, current: Round) -> bool:
+def _came_late(entry: uint256, round_id: uint80, updated_at: uint256) -> bool:
     """
     @dev Whether a round came later than a heartbeat after its predecessor, as far as that can be read.
     """
-    if current.round_id & ROUND_MASK <= 1:
+    if round_id & ROUND_MASK <= 1:
         return False
-    previous: Round = self._round(entry, current.round_id - 1)
-    return previous.updated_at != 0 and current.updated_at > previous.updated_at + self._heartbeat(entry)
+    previous: uint256 = self._updated_at(entry, round_id - 1)
+    return previous != 0 and updated_at > previous + self._heartbeat(entry)
 
 
 @view
@@ -333,7 +333,7 @@ def _grace_until(entry: uint256, latest: Round) -> uint256:
     """
     recorded: uint256 = entry >> GRACE_SHIFT
     until: uint256 = latest.updated_at + GRACE_SECONDS
-    if until > max(recorded, block.timestamp) and self._came_late(entry, latest):
+    if until > max(recorded, block.timestamp) and self._came_late(entry, latest.round_id, latest.updated_at):
         return until
     return recorded
 

@@ -145,16 +145,20 @@ def price(market: uint256) -> (uint256, uint256):
 @view
 def free_cash(account: bytes32) -> uint256:
     """
-    @return Quote that could be withdrawn now, rounded down: own cash not deposited in this block, as far as B stays at IM;
-            0 with a debt, or with a leg whose price is stale or waits.
+    @return Quote that could be withdrawn now: own cash not deposited in this block, as far as B stays at IM, both as they
+            are once a withdrawal has booked the account; 0 with a debt, or with a leg whose price is stale or waits.
     """
     self._check_context()
-    purse: ledger.Purse = ledger._purse(account)
-    totals: account_margin.Totals = account_margin._totals(account, 0)
-    if purse.debt_quote != 0 or totals.status & (pricing.STALE | pricing.PENDING) != 0:
+    totals: account_margin.Totals = empty(account_margin.Totals)
+    realised: int256 = 0
+    totals, realised = self._booked_totals(account)
+    if totals.status & (pricing.STALE | pricing.PENDING) != 0:
+        return 0
+    purse: ledger.Purse = self._booked_purse(account, realised)
+    if purse.debt_quote != 0:
         return 0
     free: int256 = account_margin._backing(purse, totals) - convert(totals.initial_quote, int256)
-    own: int256 = convert(purse.cash_quote - purse.fresh_quote, int256)
+    own: int256 = convert(purse.cash_quote - min(purse.cash_quote, purse.fresh_quote), int256)
     return convert(max(min(free, own), 0), uint256)
 
 
@@ -327,8 +331,8 @@ def adl_rank(account: bytes32, market: uint256) -> (int256, uint256, uint256):
         walk = adl_queue._next_head(walk, tier)
     interest: uint256 = records._open_interest(market)
     band: uint256 = 5 - min(4, 5 * ahead // interest)
-    score: int256 = grid._score(leg.is_long, own_tier, own_tick, walk.oracle_tick, quote.price)
-    return score, ahead, band
+    edge: uint256 = grid._near_edge(own_tick, walk.oracle_tick, quote.price)
+    return grid._score(leg.is_long, own_tier, edge, quote.price), ahead, band
 
 
 @external
@@ -399,11 +403,15 @@ def preview_deleverage(account: bytes32) -> DynArray[PreviewSlice, 200]:
     buckets: uint256 = 0
     reward_bps: uint256 = 0
     buckets, reward_bps = records._adl_params()
+    totals: account_margin.Totals = empty(account_margin.Totals)
+    realised: int256 = 0
+    totals, realised = self._booked_totals(account)
+    totals.result_quote += realised
     for losing: bool in [False, True]:
         markets: DynArray[uint256, 16] = records._markets_in(records._accounts[account])
         for market: uint256 in markets:
             quote: pricing.Quote = pricing._peek(market)
-            leg: positions.Leg = positions._leg(account, market, quote.funding_index)
+            leg: positions.Leg = self._booked(positions._leg(account, market, quote.funding_index))
             if (
                 leg.size == 0
                 or quote.status & (pricing.STALE | pricing.GRACE) != 0
@@ -411,7 +419,7 @@ def preview_deleverage(account: bytes32) -> DynArray[PreviewSlice, 200]:
             ):
                 continue
             plan: waterfall.Plan = waterfall._plan(
-                account, leg, quote, records._risk(market), buckets
+                account, leg, totals, quote, records._risk(market), buckets
             )
             for s: waterfall.Slice in plan.slices:
                 slices.append(
@@ -435,20 +443,19 @@ def read(
 ) -> DynArray[uint256, MAX_WORDS]:
     """
     @notice Records as they are stored, for mirrors: one call reads a whole book (ballast/mirror.py decodes it).
-    @return For each account: its word, cash (128 bits) and fresh cash, two words of `unsettled`, and for each of its legs
+    @return For each account: its word, its ledger slot (MarginVault.ledger_words), two words of `unsettled`, and for each of its legs
             two words of the position and two of the bucket on its place. For each market: price, funding and interest.
             For each group: two words of the claims bucket, money, pool. Last: insurance, protocol fees, keeper reserve,
             total. The layouts are those of modules/records.vy.
     """
     self._check_context()
     words: DynArray[uint256, MAX_WORDS] = []
-    for account: bytes32 in accounts:
+    cash: DynArray[uint256, MAX_READ] = staticcall records.VAULT.ledger_words(accounts)
+    for i: uint256 in range(len(accounts), bound=MAX_READ):
+        account: bytes32 = accounts[i]
         word: uint256 = records._accounts[account]
-        cash: uint256 = 0
-        fresh: uint256 = 0
-        cash, fresh = staticcall records.VAULT.cash_of(account)
         words.append(word)
-        words.append(cash | (fresh << 128))
+        words.append(cash[i])
         words.append(records._unsettled[account][0])
         words.append(records._unsettled[account][1])
         legs: DynArray[uint256, 16] = records._markets_in(word)
@@ -545,6 +552,67 @@ def adl_params() -> (uint256, uint256):
     """
     self._check_context()
     return records._adl_params()
+
+
+# What the calls that book an account first will see.
+
+
+@internal
+@pure
+def _booked(leg: positions.Leg) -> positions.Leg:
+    """
+    @return The leg after a touch: nothing realised is left in it.
+    """
+    booked: positions.Leg = leg
+    booked.recorded_size = leg.size
+    booked.realised_quote = 0
+    return booked
+
+
+@internal
+@view
+def _booked_totals(account: bytes32) -> (account_margin.Totals, int256):
+    """
+    @return Totals over all legs as they are after a touch, and what the touch realises.
+    """
+    totals: account_margin.Totals = empty(account_margin.Totals)
+    realised: int256 = 0
+    markets: DynArray[uint256, 16] = records._markets_in(records._accounts[account])
+    for market: uint256 in markets:
+        quote: pricing.Quote = pricing._peek(market)
+        leg: positions.Leg = positions._leg(account, market, quote.funding_index)
+        realised += leg.realised_quote
+        totals = account_margin._sum(
+            totals, account_margin._leg_totals(self._booked(leg), quote, records._risk(market))
+        )
+    return totals, realised
+
+
+@internal
+@view
+def _booked_purse(account: bytes32, realised_quote: int256) -> ledger.Purse:
+    """
+    @notice What `ledger._post` makes of the account's money, as far as a withdrawal asks: cash and debt.
+    """
+    purse: ledger.Purse = ledger._purse(account)
+    word: uint256 = records._accounts[account]
+    group: uint256 = records._group_in(word)
+    claim: share_buckets.Member = empty(share_buckets.Member)
+    if word & records.UNSETTLED != 0:
+        claim = ledger._claim(group, records._unsettled_of(account))
+    net: int256 = convert(claim.size, int256) - convert(purse.debt_quote, int256) + realised_quote
+    purse.cash_quote += convert(claim.credit_quote, uint256)
+    purse.claim_quote = 0
+    purse.debt_quote = 0
+    if net < 0:
+        owed: uint256 = convert(-net, uint256)
+        paid: uint256 = min(owed, purse.cash_quote)
+        purse.cash_quote -= paid
+        purse.debt_quote = owed - paid
+    elif realised_quote != 0 or claim.credit_quote != 0:
+        if ledger._waiting(group) <= claim.size:
+            purse.cash_quote += min(convert(net, uint256), ledger._free_pool(group))
+    return purse
 
 
 @internal

@@ -174,6 +174,25 @@ def move(from_: bytes32, to: bytes32, amount: uint256):
 
 
 @external
+@reentrant
+def mark_fresh(account: bytes32, amount: uint256):
+    """
+    @notice Notes cash of an account as credited in this block; the clearinghouse alone may.
+    @dev For what another account handed over that had it from outside in this very block.
+    @param account The account.
+    @param amount WAD quote; the note saturates, and never counts for more than the cash that is there.
+    """
+    assert msg.sender == CLEARINGHOUSE.address, "vault: not the clearinghouse"
+    entry: uint256 = self._ledger[account]
+    fresh_quote: uint256 = amount
+    if entry >> BLOCK_SHIFT == block.number:
+        fresh_quote += (entry >> FRESH_SHIFT) & FRESH_MASK
+    self._ledger[account] = (
+        (entry & CASH_MASK) | (min(fresh_quote, FRESH_MASK) << FRESH_SHIFT) | (block.number << BLOCK_SHIFT)
+    )
+
+
+@external
 def collect_fees(amount: uint256, receiver: address):
     """
     @notice Pays protocol fees out; only the clearinghouse's owner may.
@@ -281,6 +300,21 @@ def cash_of(key: bytes32) -> (uint256, uint256):
     @return WAD quote; WAD quote, at most the first.
     """
     return self._unpack(self._ledger[key])
+
+
+@view
+@external
+@reentrant
+def ledger_words(keys: DynArray[bytes32, 256]) -> DynArray[uint256, 256]:
+    """
+    @notice Many ledger slots at once, as they are stored, for mirrors and pages.
+    @param keys Accounts, or the system's keys.
+    @return For each key: cash in bits 0..127, fresh in 128..215, the block `fresh` belongs to in 216..255.
+    """
+    words: DynArray[uint256, 256] = []
+    for key: bytes32 in keys:
+        words.append(self._ledger[key])
+    return words
 
 
 @view

@@ -29,10 +29,12 @@ class Leg:
         """V_m in quote units; `index_delta` is funding not yet written to the legs."""
         return self.open_result(price) + self.closed + self.funding - self.size * index_delta
 
-    def take_unbooked(self) -> int:
-        """A touch: hand over what is not booked yet."""
-        unbooked = self.closed + self.funding
-        self.closed = self.funding = 0
+    def take_unbooked(self, index_delta: int = 0) -> int:
+        """A touch: hand over what is not booked yet; `index_delta` is funding not yet written to
+        the legs, which is then paid in advance."""
+        ahead = self.size * index_delta
+        unbooked = self.closed + self.funding - ahead
+        self.closed, self.funding = 0, ahead
         return unbooked
 
 
@@ -50,4 +52,9 @@ class Account:
 
     def fresh_now(self, block: int) -> int:
         """What was deposited in this block, quote units."""
-        return self.fresh if self.fresh_block == block else 0
+        return min(self.cash, self.fresh) if self.fresh_block == block else 0
+
+    def mark_fresh(self, amount: int, block: int) -> None:
+        """Note cash as credited from outside in this block, quote units."""
+        self.fresh = amount + (self.fresh if self.fresh_block == block else 0)
+        self.fresh_block = block

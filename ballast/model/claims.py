@@ -40,7 +40,11 @@ class Group:
     def receive(self, amount: int) -> None:
         """Money enters the pool; claims that wait are allotted it pro rata."""
         self.pool += amount
-        amount = min(amount, self.waiting_total())
+        self.allot()
+
+    def allot(self) -> None:
+        """What is free in the pool goes to the claims that wait."""
+        amount = min(self.free(), self.waiting_total())
         if amount == 0:
             return
         self.allotted_parts += Fraction(amount, self.waiting_total())

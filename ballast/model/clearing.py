@@ -113,8 +113,7 @@ class Clearing:
         require(amount > 0, "vault: no amount")
         units = amount * QUOTE_ONE
         entry = self.state.account(account)
-        entry.fresh = entry.fresh_now(self.state.block) + units
-        entry.fresh_block = self.state.block
+        entry.mark_fresh(units, self.state.block)
         entry.cash += units
         self.state.total += units
 
@@ -123,8 +122,8 @@ class Clearing:
         """Book the account, then hand out free cash; no cash under a debt or a doubtful price."""
         require(amount > 0, "vault: no amount")
         state, units = self.state, amount * QUOTE_ONE
-        state.fix_legs(account)
         state.touch_all(account)
+        state.fix_legs(account)
         entry = state.accounts[account]
         require(entry.debt == 0, "margin: debt")
         if entry.legs:

@@ -6,8 +6,8 @@ from ballast.model.account import Leg
 from ballast.model.exact import BPS, QUOTE_ONE, SIZE_ONE, WAD, AccountId, div_up, require
 from ballast.model.insurance import draw_for_leg, leg_cover
 from ballast.model.market import GRACE, STALE
-from ballast.model.state import MAX_LEGS, State
-from ballast.model.trading import SIZE_DUST, book_losers_first, change_leg
+from ballast.model.state import MAX_LEGS, SIZE_DUST, State
+from ballast.model.trading import book_losers_first, change_leg, pass_on_freshness
 
 MAX_SIZE = 2**256 - 1
 
@@ -101,11 +101,15 @@ def liquidate(
         cover = leg_cover(state, account_id, market_id)
         drawn = draw_for_leg(state, market_id, cover.draw_up(taken, held))
     state.join_group(liquidator, state.markets[market_id].params.group)
+    parties = (liquidator, account_id) if leg.size > 0 else (account_id, liquidator)
+    fresh = [state.account(party).fresh_now(state.block) for party in parties]
     results = {
         account_id: change_leg(state, account_id, market_id, -delta, most.price) + drawn,
         liquidator: change_leg(state, liquidator, market_id, delta, most.price),
     }
     book_losers_first(state, results)
+    pass_on_freshness(state, market_id, parties, fresh, div_up(taken, SIZE_ONE), most.price)
+    state.groups[state.markets[market_id].params.group].allot()
     _share_penalty(state, market_id, liquidator, taken * most.penalty, top_up_cap)
     leg.fee_cents = fee_cents * (held - taken) // held
     state.rank(account_id, market_id)

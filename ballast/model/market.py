@@ -11,6 +11,8 @@ GRACE = 4
 
 FUNDING_PERIOD_SECONDS = 8 * 3600
 
+FULL_SAMPLE_SHARE = 64
+"""A fill of this part (1/64) of the open interest weighs all the time since the last one."""
 
 @dataclass(frozen=True, slots=True)
 class MarketParams:
@@ -152,16 +154,20 @@ class Market:
         """Funding rate per 8 hours, WAD."""
         return clamp(self.ema, self.params.funding_cap_bps * WAD // BPS)
 
-    def sample(self, fill_price: int, now: int) -> None:
-        """Move the premium average towards a fill; fills in the same second weigh nothing."""
+    def sample(self, size: int, fill_price: int, now: int) -> None:
+        """Move the premium average towards a fill of `size` (size units), which uses up time in
+        proportion to its part of the open interest: all of it from 1/64 on."""
         elapsed = now - self.sampled_at
+        interest = self.interest(True)
+        if size * FULL_SAMPLE_SHARE < interest:
+            elapsed = elapsed * size * FULL_SAMPLE_SHARE // interest
         price = self.fixed.price
         premium = fill_price * WAD // price - WAD
         premium = clamp(premium, self.params.premium_cap_bps * WAD // BPS)
         window = self.params.premium_window_seconds
         if elapsed > 0:
             self.ema += div_trunc((premium - self.ema) * elapsed, window + elapsed)
-            self.sampled_at = now
+            self.sampled_at += elapsed
 
     def interest(self, is_long: bool) -> int:
         """Open interest of one side, size units."""

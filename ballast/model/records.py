@@ -61,5 +61,9 @@ class Waterfall:
     losses: list[Loss] = field(default_factory=list)
     last_step_drawn: int = 0
     shortfall: int = 0
+    insurable: int = 0
+    """Wei; what the legs closed leave of their maintenance margins after the draws for them."""
+    reward_due: int = 0
+    """Wei; at most what the legs closed have paid in fees."""
     reward: int = 0
     notional_closed: int = 0

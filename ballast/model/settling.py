@@ -8,8 +8,7 @@ from ballast.model.state import State
 
 def settle(state: State, account_id: AccountId) -> None:
     """Book, pay debt, collect; while claims wait, draw on the account's open losses in ascending
-    market order. Equity does not change."""
-    state.fix_legs(account_id)
+    market order. Equity does not change. Prices are fixed only where something changes by them."""
     state.touch_all(account_id)
     for market_id in sorted(state.accounts[account_id].legs):
         _draw_open_loss(state, account_id, market_id)
@@ -17,15 +16,19 @@ def settle(state: State, account_id: AccountId) -> None:
 
 def refresh(state: State, account_id: AccountId) -> None:
     """Book, and re-rank every leg at the current prices."""
-    state.fix_legs(account_id)
     state.touch_all(account_id)
-    for market_id in state.accounts[account_id].legs:
+    legs = state.accounts[account_id].legs
+    tier = state.tier(account_id)
+    if any(leg.tier != tier for leg in legs.values()):
+        state.fix_legs(account_id)
+    for market_id in legs:
         state.rank(account_id, market_id)
 
 
 def _draw_open_loss(state: State, account_id: AccountId, market_id: int) -> None:
     """Pay x = min(open loss, cash, waiting claims) of a losing leg to the pool: the entry moves
-    towards the oracle price by a whole number of wei, and the cash paid is what that is worth."""
+    towards the oracle price by a whole number of wei, and what that is worth is booked as a
+    loss (so an own claim that waits goes first)."""
     account = state.accounts[account_id]
     group = state.groups[account.group]
     leg = account.legs[market_id]
@@ -39,7 +42,7 @@ def _draw_open_loss(state: State, account_id: AccountId, market_id: int) -> None
     paid = size * abs(entry - leg.entry)
     if step <= 0 or size < SIZE_ONE:
         return
+    state.fix(market_id)
     leg.entry = entry
-    account.cash -= paid
-    group.receive(paid)
+    state.book(account_id, -paid)
     state.rank(account_id, market_id)

@@ -4,12 +4,16 @@ from dataclasses import dataclass, field
 
 from ballast.model.account import Account, Leg
 from ballast.model.claims import Group
-from ballast.model.exact import BPS, QUOTE_ONE, AccountId, div_up, require
+from ballast.model.exact import BPS, QUOTE_ONE, SIZE_ONE, AccountId, div_up, require
 from ballast.model.grid import tick_of, tier_of
 from ballast.model.market import Market, Quote
 from ballast.model.records import Waterfall
 
 MAX_LEGS = 16
+SIZE_DUST = 1_000 * SIZE_ONE
+"""Views of the contracts are whole wei, rounded and carried through many touches: a close whose
+size is within this of the leg closes the leg, and so does a touch of what is left below it. 1,000
+wei is far above the sizes' dust and far below any minimum notional."""
 
 
 @dataclass
@@ -133,13 +137,18 @@ class State:
             group.receive(paid)
 
     def touch_all(self, account_id: AccountId) -> None:
-        """Book what every leg has coming, as one sum, and drop the empty ones."""
+        """Book what every leg has coming, as one sum, and drop the empty ones. Prices are looked
+        at, not fixed, except of markets that are left."""
         account = self.account(account_id)
         result = 0
         for market_id, leg in list(account.legs.items()):
-            result += leg.take_unbooked()
-            if leg.size == 0:
+            if abs(leg.size) <= SIZE_DUST:
+                self.fix(market_id)
+                self.markets[market_id].residue.absorb(leg.size, leg.entry)
+                result += leg.take_unbooked()
                 self.drop_leg(account_id, market_id)
+            else:
+                result += leg.take_unbooked(self.quote(market_id).index_delta)
         self.book(account_id, result)
 
     def legs_status(self, account_id: AccountId) -> int:
@@ -150,10 +159,11 @@ class State:
         return status
 
     def draw_insurance(self, group_id: int, amount: int) -> None:
-        """Insurance pays into the pool."""
+        """Insurance pays into the pool. The caller allots it after the bankrupt's own result is
+        booked, so that none of it goes to the bankrupt's own claim."""
         if amount:
             self.insurance -= amount
-            self.groups[group_id].receive(amount)
+            self.groups[group_id].pool += amount
             self.last_draw_block = self.block
 
     def share_income(self, group_id: int, insurance: int, fees: int) -> None:
@@ -173,13 +183,16 @@ class State:
     def rank(self, account_id: AccountId, market_id: int) -> None:
         """Recompute tier and tick of a leg, if there is one. The tier's equity leaves out what was
         deposited in this block."""
-        account = self.seen(account_id)
-        leg = account.legs.get(market_id)
+        leg = self.leg(account_id, market_id)
         if leg is None or leg.size == 0:
             return
-        equity = self.equity(account_id) - account.fresh_now(self.block)
-        leg.tier = tier_of(self.notional(account_id), equity)
+        leg.tier = self.tier(account_id)
         leg.tick = tick_of(leg.entry)
+
+    def tier(self, account_id: AccountId) -> int:
+        """The account's leverage tier now."""
+        fresh = self.seen(account_id).fresh_now(self.block)
+        return tier_of(self.notional(account_id), self.equity(account_id) - fresh)
 
     def drop_leg(self, account_id: AccountId, market_id: int) -> None:
         """Forget a leg that is touched and empty."""

@@ -1,17 +1,14 @@
 """Fills: the one primitive that opens, grows, shrinks and flips positions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ballast.model.account import Leg
 from ballast.model.exact import BPS, QUOTE_ONE, SIZE_ONE, WAD, AccountId, div_up, require
 from ballast.model.grid import MAX_ENTRY, MIN_ENTRY
 from ballast.model.market import PENDING, STALE, Market
-from ballast.model.state import MAX_LEGS, State
+from ballast.model.state import MAX_LEGS, SIZE_DUST, State
 
-SIZE_DUST = 1_000 * SIZE_ONE
-"""Views of the contracts are whole wei, rounded and carried through many touches: a close whose
-size is within this of the leg closes the leg. 1,000 wei is far above the sizes' bound of 22 wei and
-far below any minimum notional."""
 MAX_FEE_CENTS = 65_535
 
 
@@ -42,6 +39,9 @@ def change_leg(state: State, account_id: AccountId, market_id: int, delta: int, 
     if leg is None:
         leg = account.legs[market_id] = market.legs[account_id] = Leg()
     result = leg.take_unbooked()
+    if abs(leg.size) <= SIZE_DUST:
+        market.residue.absorb(leg.size, leg.entry)
+        leg.size = leg.fee_cents = 0
     if leg.size * delta >= 0:
         _increase(market, leg, delta, price)
     elif abs(leg.size + delta) <= SIZE_DUST:
@@ -85,6 +85,7 @@ def fill(
     require(MIN_ENTRY <= price < MAX_ENTRY, "fill: price out of range")
     _require_band(market, price)
     interest = market.interest(True)
+    fresh = [state.account(side.account).fresh_now(state.block) for side in (buyer, seller)]
     signed = ((buyer, size), (seller, -size))
     before = []
     for side, delta in signed:
@@ -97,11 +98,29 @@ def fill(
     cap = max(market.params.interest_cap_base * SIZE_ONE, interest + SIZE_DUST)
     require(market.interest(True) <= cap, "fill: above interest cap")
     book_losers_first(state, results)
+    pass_on_freshness(state, market_id, (buyer.account, seller.account), fresh, size, price)
     for side in (buyer, seller):
         _charge(state, market_id, side, size * price // WAD)
     for side in before:
         _after(state, market_id, side)
-    market.sample(price, state.now)
+    market.sample(size * SIZE_ONE, price, state.now)
+
+
+def pass_on_freshness(
+    state: State,
+    market_id: int,
+    accounts: tuple[AccountId, AccountId],
+    fresh: Sequence[int],
+    size: int,
+    price: int,
+) -> None:
+    """What an exchange (of `size` wei) off the oracle price hands from a loser whose cash came in
+    this block stays fresh with the winner. `accounts` and `fresh`: buyer, seller."""
+    gain = price - state.markets[market_id].fixed.price
+    winner, loser = (0, 1) if gain <= 0 else (1, 0)
+    if fresh[loser]:
+        handed = div_up(size * abs(gain), WAD) * QUOTE_ONE
+        state.account(accounts[winner]).mark_fresh(min(fresh[loser], handed), state.block)
 
 
 def book_losers_first(state: State, results: dict[AccountId, int]) -> None:

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-from ballast.model.exact import BPS, QUOTE_ONE, AccountId, div_up, pro_rata, require
+from ballast.model.exact import BPS, QUOTE_ONE, WAD, AccountId, div_up, pro_rata, require
 from ballast.model.grid import TOP_TIER, profit_distance
 from ballast.model.insurance import draw_for_leg, leg_cover
 from ballast.model.market import GRACE, STALE
 from ballast.model.queue import Bucket, build_queue
 from ballast.model.records import LegClosed, Loss, Taken, Waterfall
-from ballast.model.state import State
-from ballast.model.trading import SIZE_DUST
+from ballast.model.state import SIZE_DUST, State
 
 
 def common_distance(caps: Sequence[int], sizes: Sequence[int], need: int) -> int:
@@ -47,8 +46,7 @@ def deleverage(state: State, account_id: AccountId, caller: AccountId) -> tuple[
     if last_step:
         _write_off(state, account_id, record)
     require(last_step or bool(record.taken), "deleverage: nothing to close")
-    reward = record.notional_closed * state.adl_reward_bps // BPS // QUOTE_ONE * QUOTE_ONE
-    record.reward = min(reward, state.reserve)
+    record.reward = min(record.reward_due * QUOTE_ONE, state.reserve)
     state.reserve -= record.reward
     state.account(caller).cash += record.reward
     return state.notional(account_id), max(0, -state.equity(account_id))
@@ -104,6 +102,11 @@ def _close_leg(state: State, account_id: AccountId, market_id: int, record: Wate
         result += signed * (price + (offset if is_long else -offset) - leg.entry)
         leg.size -= signed
     record.notional_closed += size * price
+    upkeep = div_up(div_up(held * price, QUOTE_ONE) * market.params.maintenance_margin_bps, BPS)
+    record.insurable += max(0, upkeep * size // held - draw)
+    fees = leg.fee_cents * WAD // 100 * size // held
+    record.reward_due += min(size * price // QUOTE_ONE * state.adl_reward_bps // BPS, fees)
+    leg.fee_cents = leg.fee_cents * (held - size) // held
     if abs(leg.size) <= SIZE_DUST and not market.interest(not is_long):
         market.residue.absorb(leg.size, leg.entry)
         leg.size = 0
@@ -111,6 +114,7 @@ def _close_leg(state: State, account_id: AccountId, market_id: int, record: Wate
     if leg.size == 0:
         state.drop_leg(account_id, market_id)
     state.book(account_id, result)
+    state.groups[market.params.group].allot()
 
 
 def _walk(buckets: Sequence[Bucket], size: int) -> list[tuple[Bucket, int]]:
@@ -158,14 +162,17 @@ def _force_bucket(
 
 def _write_off(state: State, account_id: AccountId, record: Waterfall) -> None:
     """No position is left, and neither cash nor claim: insurance pays once more within the group's
-    allowance, the rest is the group's shortfall; `u` becomes zero."""
+    allowance and what the legs closed leave of their maintenance margins, the rest is the group's
+    shortfall; `u` becomes zero."""
     account = state.accounts[account_id]
     group = state.groups[account.group]
     deficit = account.debt
-    drawn = min(deficit, state.insurance, group.allowance.left(state.now))
+    insurable = record.insurable * QUOTE_ONE
+    drawn = min(deficit, insurable, state.insurance, group.allowance.left(state.now))
     account.debt = 0
     group.allowance.draw(drawn, state.now)
     state.draw_insurance(account.group, drawn)
+    group.allot()
     group.shortfall += deficit - drawn
     record.last_step_drawn = drawn
     record.shortfall = deficit - drawn

@@ -2,9 +2,10 @@
 
 Tolerance. A call rounds each amount it books by less than 4 wei an account (positions.vy, ledger.vy),
 each view of a member's size by less than 1 wei of base (worth the price) and each credit by less than
-1 wei + shares / 2^72 (share_buckets.vy). An account takes part in a call at most once as party and
+1 wei + shares / 2^72 (share_buckets.vy); an averaged entry price is rounded by less than 1 wei a base
+(trading.vy). An account takes part in a call at most once as party and
 once as member of a bucket, so after n calls an account's figures lie within
-`n (6 + 2 price + size / 2^72)` wei of the exact ones, and a group's sum within that for each account.
+`n (6 + 2 price + size + size / 2^72)` wei of the exact ones, and a group's sum within that for each account.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def tolerance(twin: Twin, book: Book) -> int:
     """Wei of quote by which one account may differ from the exact model."""
     worth = sum(-(-book.price(market) // WAD) for market in book.markets)
     largest = max((m.open_interest for m in book.markets.values()), default=0)
-    return twin.calls * (6 + 2 * worth + (largest >> 72))
+    return twin.calls * (6 + 2 * worth + largest // WAD + (largest >> 72))
 
 
 def violations(twin: Twin, book: Book) -> tuple[list[str], int]:

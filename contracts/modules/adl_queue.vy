@@ -53,6 +53,7 @@ struct Walk:
     summary: uint256
     words: uint256[8]  # what is left of the bitmap under each tier's head
     ticks: uint256[8]  # heads; NO_TICK where the tier is exhausted
+    edges: uint256[8]  # of the heads' ticks, nearest to the price
     scores: int256[8]
 
 
@@ -245,7 +246,8 @@ def _next_head(walk: Walk, tier: uint256) -> Walk:
     bit: uint256 = fixed_point._lowest_bit(word) if w.is_long else fixed_point._highest_bit(word)
     w.words[tier] = word & ~(1 << bit)
     w.ticks[tier] = (at << 8) | bit
-    w.scores[tier] = grid._score(w.is_long, tier, w.ticks[tier], w.oracle_tick, w.price)
+    w.edges[tier] = grid._near_edge(w.ticks[tier], w.oracle_tick, w.price)
+    w.scores[tier] = grid._score(w.is_long, tier, w.edges[tier], w.price)
     return w
 
 

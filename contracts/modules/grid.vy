@@ -45,11 +45,20 @@ def _edge(tick: uint256) -> uint256:
     @return The lower edge of the tick, price WAD, rounded down.
     """
     mantissa: uint256 = Q127
-    bit: uint256 = 64
-    for root: uint256 in ROOTS:
-        if tick & bit != 0:
-            mantissa = unsafe_mul(mantissa, root) >> 127
-        bit >>= 1
+    if tick & 64 != 0:
+        mantissa = ROOTS[0]
+    if tick & 32 != 0:
+        mantissa = unsafe_mul(mantissa, ROOTS[1]) >> 127
+    if tick & 16 != 0:
+        mantissa = unsafe_mul(mantissa, ROOTS[2]) >> 127
+    if tick & 8 != 0:
+        mantissa = unsafe_mul(mantissa, ROOTS[3]) >> 127
+    if tick & 4 != 0:
+        mantissa = unsafe_mul(mantissa, ROOTS[4]) >> 127
+    if tick & 2 != 0:
+        mantissa = unsafe_mul(mantissa, ROOTS[5]) >> 127
+    if tick & 1 != 0:
+        mantissa = unsafe_mul(mantissa, ROOTS[6]) >> 127
     return mantissa >> (95 - (tick >> 7))
 
 
@@ -125,13 +134,11 @@ def _near_edge(tick: uint256, oracle_tick: int256, oracle_price: uint256) -> uin
 
 @internal
 @pure
-def _score(
-    is_long: bool, tier: uint256, tick: uint256, oracle_tick: int256, oracle_price: uint256
-) -> int256:
+def _score(is_long: bool, tier: uint256, edge: uint256, oracle_price: uint256) -> int256:
     """
-    @return Score of the bucket (is_long, tier, tick), WAD.
+    @param edge The bucket's edge nearest to the oracle price (`_near_edge`).
+    @return Score of a bucket, WAD.
     """
-    edge: uint256 = self._near_edge(tick, oracle_tick, oracle_price)
     if edge == oracle_price:
         return 0
     in_profit: bool = is_long == (oracle_price > edge)

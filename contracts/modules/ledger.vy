@@ -164,7 +164,7 @@ def _post(account: bytes32, result_quote: int256):
             claims, after.shares = share_buckets._join(key, claims, claim, False)
             after.epoch = claims.epoch
             after.credit_index = claims.credit_index
-    if had_claim or after.shares != 0:
+    if had_claim or after.shares != 0 or m.credit_quote > 0:
         self._set_claims(group, claims)
     if paid_in:
         self._allot(group)

@@ -159,14 +159,19 @@ def _liquidate(account: bytes32, market: uint256, size: uint256, liquidator: byt
     drawn: uint256 = fixed_point._mul_div_up(terms.insurance_quote, taken, leg.size)
     insurance._draw_for_market(account, risk.group, market, drawn)
     price: uint256 = self._penalised_price(leg.is_long, quote.price, terms.penalty_wad)
-    # Entries live on the grid: a penalty at the ends of the price range must not take one off it.
-    price = min(max(price, grid.MIN_PRICE), grid.MAX_PRICE)
+    # Entries live on the grid: a penalty at the ends of the price range must not take one off it. But never beyond the
+    # oracle price: under the grid a liquidator who would have to enter is refused by the grid.
+    price = min(max(price, min(grid.MIN_PRICE, quote.price)), grid.MAX_PRICE)
 
     a: trading.Side = trading._read(account, not leg.is_long, market, taken, price, quote, risk)
     l: trading.Side = trading._read(liquidator, leg.is_long, market, taken, price, quote, risk)
     a.result_quote += convert(drawn, int256)
     trading._update_interest(market, a, l)
     trading._book(a, l)
+    if leg.is_long:
+        trading._pass_on_freshness(l, a, taken, price, quote.price)
+    else:
+        trading._pass_on_freshness(a, l, taken, price, quote.price)
     if drawn != 0:
         ledger._allot(risk.group)
     penalty: uint256 = fixed_point._mul_div_down(

@@ -137,6 +137,11 @@ def _set(market: uint256, p: IClearinghouse.MarketParams):
             min_reward_quote=p.min_reward_quote,
         ),
     )
+    if records._rates(market).funding_cap_bps == 0:
+        # The premium's average begins now, at zero: a first fill must not weigh the whole time since 1970.
+        funding: records.Funding = records._funding_record(market)
+        funding.sampled_at = block.timestamp
+        records._set_funding_record(market, funding)
     records._set_rates(
         market,
         records.Rates(

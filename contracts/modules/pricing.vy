@@ -15,12 +15,14 @@
          F(t2) = F(t1) + P x rate x (t2 - t1) / 8 h        P, rate: as fixed at t1; truncated towards zero
          rate  = clamp(average premium, +- funding cap)
          average += (clamp(p / P - 1, +- premium cap) - average) x dt / (window + dt)     at a fill at p
+         dt = (time since the last sample) x min(1, 64 x fill size / open interest)
 
      Both sides use the same F and hold the same size, so funding is zero-sum whatever the rounding of F; the
      rounding of each bucket's share of it (adl_queue.vy) is towards minus infinity and so only ever adds dust.
      F depends on prices and fills, not on how often anybody touches it: touches in one block add nothing, and
-     between two of them P and rate are constant. A second fill in one second has weight zero, so the average
-     cannot be pushed within a block, and a lone print weighs dt / (window + dt) of a clamped premium.
+     between two of them P and rate are constant. A fill uses up the time since the last sample in proportion to its size,
+     all of it from 1/64 of the open interest on, so that dust neither sets the rate nor silences the fills after it;
+     time that is used up weighs nothing for a second fill, so the average cannot be pushed within a block.
 """
 
 from interfaces import IClearinghouse
@@ -33,6 +35,7 @@ STALE: constant(uint256) = 1
 PENDING: constant(uint256) = 2
 GRACE: constant(uint256) = 4
 FUNDING_PERIOD_SECONDS: constant(uint256) = 8 * 3600
+FULL_SAMPLE_SHARE: constant(uint256) = 64
 
 
 struct Quote:
@@ -148,12 +151,15 @@ def _fix(market: uint256) -> Quote:
 
 
 @internal
-def _sample(market: uint256, fill_price: uint256, oracle_price: uint256):
+def _sample(market: uint256, size: uint256, fill_price: uint256, oracle_price: uint256):
     """
     @notice Takes a fill into the average premium. The price of the block must have been fixed.
     """
     f: records.Funding = records._funding_record(market)
     elapsed: uint256 = block.timestamp - f.sampled_at
+    interest: uint256 = records._open_interest(market)
+    if size * FULL_SAMPLE_SHARE < interest:
+        elapsed = elapsed * size * FULL_SAMPLE_SHARE // interest
     if elapsed == 0:
         return
     rates: records.Rates = records._rates(market)
@@ -170,5 +176,5 @@ def _sample(market: uint256, fill_price: uint256, oracle_price: uint256):
         rates.premium_window_seconds + elapsed, int256
     )
     records._set_price_record(market, last)
-    f.sampled_at = block.timestamp
+    f.sampled_at += elapsed
     records._set_funding_record(market, f)

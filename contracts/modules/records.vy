@@ -298,6 +298,16 @@ def _bucket(key: uint256) -> Bucket:
 
 
 @internal
+@view
+def _bucket_size(key: uint256) -> (uint256, uint256):
+    """
+    @return Size and epoch alone, for a walk that will not touch the bucket.
+    """
+    head: uint256 = self._buckets[key][0]
+    return head & MASK_96, head >> 224
+
+
+@internal
 def _set_bucket(key: uint256, b: Bucket):
     self._buckets[key][0] = (
         self._bits_96(b.size) | (self._bits_128_unsigned(b.shares) << 96) | (b.epoch << 224)

@@ -82,7 +82,7 @@ def _draw_on_losses(account: bytes32):
         )
         if drawn <= 0:
             continue
-        pricing._fix(market)
+        account_margin._fix_prices(account)
         realised: int256 = leg.realised_quote - drawn
         positions._replace(
             account, leg, after, realised, self._tier_now(account), quote.funding_index

@@ -24,7 +24,7 @@
      whatever the price.
 
      Ratio. Takings shrink size against shares. Joining at any ratio would inflate shares without bound (1e48 a
-     round; the third overflows), so a join that finds `shares > 2^32 x size` opens the next epoch, in which the
+     round; the third overflows), so a join that finds `shares > 2^16 x size` opens the next epoch, in which the
      old members together hold `size` shares. The old epoch's last state stays behind and converts a member at
      its next touch. The credit index runs on across epochs. An epoch whose size is zero ends with nothing to
      carry over. Ids (key and epoch) are never used again.
@@ -32,7 +32,7 @@
      Bound. Index increments are at most price x (size / shares) x 2^72 and size / shares never rises above 1 by
      more than rounding leaves, so the closing of everything at the highest price (2^96 wei) stays below 2^109.
 
-     A member that was passed over by 8 epochs holds less than 2^(96 - 32 x 8) of a wei: its size is then zero.
+     A member that was passed over by 8 epochs holds less than 2^(96 - 16 x 8) of a wei: its size is then zero.
 """
 
 from modules import fixed_point
@@ -42,7 +42,7 @@ uses: records
 
 INDEX_SCALE_BITS: constant(uint256) = 72
 INDEX_SCALE: constant(uint256) = 2**72
-MAX_RATIO: constant(uint256) = 2**32
+MAX_RATIO: constant(uint256) = 2**16
 MAX_EPOCHS_BEHIND: constant(uint256) = 8
 
 
@@ -92,6 +92,10 @@ def _member(
             if behind == b.epoch or held == 0:
                 break
             last: records.Bucket = records._retired_bucket(key, behind)
+            if last.shares == 0:
+                # Ended without shares, so nothing was kept of it: what a short's rounding up left over is nothing.
+                held = 0
+                break
             credit += self._credit_of(held, last.credit_index - index)
             index = last.credit_index
             held = self._size_of(held, last, is_up)

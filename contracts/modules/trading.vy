@@ -40,6 +40,7 @@ struct Side:
     result_quote: int256  # realised by this exchange, earlier forced closes and funding included
     adds_risk: bool
     rest: account_margin.Totals  # the account's other legs
+    fresh_quote: uint256  # cash credited from outside in this block
     equity_before: int256
     maintenance_before: uint256
 
@@ -64,7 +65,9 @@ def _read(
     account_margin._fix_prices(account)
     s.rest = account_margin._totals(account, market)
     before: account_margin.Totals = account_margin._sum(s.rest, account_margin._leg_totals(s.old, quote, risk))
-    s.equity_before = account_margin._equity(ledger._purse(account), before)
+    purse: ledger.Purse = ledger._purse(account)
+    s.fresh_quote = purse.fresh_quote
+    s.equity_before = account_margin._equity(purse, before)
     s.maintenance_before = before.maintenance_quote
     s.result_quote = s.old.realised_quote
     opened: uint256 = size
@@ -138,6 +141,26 @@ def _book(a: Side, b: Side):
     else:
         ledger._post(b.account, b.result_quote)
         ledger._post(a.account, a.result_quote)
+
+
+@internal
+def _pass_on_freshness(buyer: Side, seller: Side, size: uint256, price: uint256, oracle_price: uint256):
+    """
+    @notice What an exchange off the oracle price hands from a loser whose cash came in this block stays fresh with the
+            winner. Otherwise a loan could be deposited in one account, lost to another, used for its rank and withdrawn
+            again, all in one transaction.
+    """
+    winner: bytes32 = buyer.account
+    fresh: uint256 = seller.fresh_quote
+    if price > oracle_price:
+        winner = seller.account
+        fresh = buyer.fresh_quote
+    if fresh == 0:
+        return
+    handed: uint256 = fixed_point._mul_div_up(
+        size, max(price, oracle_price) - min(price, oracle_price), fixed_point.WAD
+    )
+    extcall records.VAULT.mark_fresh(winner, min(fresh, handed))
 
 
 @internal
@@ -265,6 +288,7 @@ def _fill(
         interest_after <= interest_before or interest_after <= limits.interest_cap_base
     ), "clearing: interest cap"
     self._book(b, s)
+    self._pass_on_freshness(b, s, size, price, quote.price)
 
     notional: uint256 = fixed_point._mul_div_down(size, price, fixed_point.WAD)
     fee_bps: uint256 = fees.maker_fee_bps if buyer_is_maker else fees.taker_fee_bps
@@ -277,7 +301,7 @@ def _fill(
     risk.paused = risk.paused or all_paused
     self._place_and_check(b, quote, risk, limits)
     self._place_and_check(s, quote, risk, limits)
-    pricing._sample(market, price, quote.price)
+    pricing._sample(market, size, price, quote.price)
     log IClearinghouse.Fill(
         market=market,
         buyer=buyer,

@@ -69,10 +69,13 @@ struct Plan:
 @internal
 @view
 def _plan(
-    account: bytes32, leg: positions.Leg, quote: pricing.Quote, risk: records.Risk, buckets: uint256
+    account: bytes32, leg: positions.Leg, totals: account_margin.Totals, quote: pricing.Quote,
+    risk: records.Risk, buckets: uint256,
 ) -> Plan:
     """
     @notice What closing a leg against at most `buckets` buckets takes, from whom, and at which distance from P.
+    @param leg Booked: what it has realised is part of `u`, not of its loss.
+    @param totals Over all legs, booked alike.
     """
     plan: Plan = empty(Plan)
     walk: adl_queue.Walk = adl_queue._start(leg.market, not leg.is_long, quote.price)
@@ -84,13 +87,15 @@ def _plan(
             break
         tick: uint256 = walk.ticks[tier]
         bucket_id: uint256 = adl_queue._id(0, walk.is_long, tier, tick)
-        b: records.Bucket = records._bucket(adl_queue._key(leg.market, bucket_id))
-        size: uint256 = min(b.size, leg.size - plan.size)
+        size: uint256 = 0
+        epoch: uint256 = 0
+        size, epoch = records._bucket_size(adl_queue._key(leg.market, bucket_id))
+        size = min(size, leg.size - plan.size)
         plan.slices.append(
             Slice(
-                bucket_id=adl_queue._id(b.epoch, walk.is_long, tier, tick),
+                bucket_id=adl_queue._id(epoch, walk.is_long, tier, tick),
                 size=size,
-                cap=self._cap(walk, tier, tick),
+                cap=self._cap(walk.is_long, walk.edges[tier], quote.price),
             )
         )
         plan.size += size
@@ -98,7 +103,6 @@ def _plan(
     if plan.size == 0:
         return plan
     own: account_margin.Totals = account_margin._leg_totals(leg, quote, risk)
-    totals: account_margin.Totals = account_margin._totals(account, 0)
     equity: int256 = account_margin._equity(ledger._purse(account), totals)
     if equity < 0:
         deficit: uint256 = liquidation._deficit_of_leg(convert(-equity, uint256), own, totals)
@@ -112,14 +116,13 @@ def _plan(
 
 @internal
 @pure
-def _cap(walk: adl_queue.Walk, tier: uint256, tick: uint256) -> uint256:
+def _cap(is_long: bool, edge: uint256, oracle_price: uint256) -> uint256:
     """
     @return How far from P a bucket may be closed: to its edge if it is in profit, else not at all.
     """
-    edge: uint256 = grid._near_edge(tick, walk.oracle_tick, walk.price)
-    if walk.is_long:
-        return walk.price - min(walk.price, edge)
-    return edge - min(walk.price, edge)
+    if is_long:
+        return oracle_price - min(oracle_price, edge)
+    return edge - min(oracle_price, edge)
 
 
 @internal
@@ -167,15 +170,18 @@ def _slice_price(leg: positions.Leg, oracle_price: uint256, distance: uint256, c
 
 @internal
 def _close(
-    account: bytes32, leg: positions.Leg, quote: pricing.Quote, risk: records.Risk, buckets: uint256
-) -> (uint256, uint256):
+    account: bytes32, leg: positions.Leg, quote: pricing.Quote, risk: records.Risk,
+    buckets: uint256, reward_bps: uint256,
+) -> (uint256, uint256, uint256):
     """
     @notice Closes as much of a leg as `buckets` buckets take.
-    @return Base closed, and buckets touched.
+    @return Buckets touched; the caller's reward for it: never more than the part closed has paid in fees, or a
+            pair of one's own accounts would go bankrupt for it; what is left of the closed part's maintenance margin after
+            the draw for it, the most that insurance may still pay for it.
     """
-    plan: Plan = self._plan(account, leg, quote, risk, buckets)
+    plan: Plan = self._plan(account, leg, account_margin._totals(account, 0), quote, risk, buckets)
     if plan.size == 0:
-        return 0, 0
+        return 0, 0, 0
     gross: uint256 = 0
     for s: Slice in plan.slices:
         price: uint256 = self._slice_price(leg, quote.price, plan.distance, s.cap)
@@ -206,6 +212,7 @@ def _close(
     )
     after: positions.Leg = leg
     after.size -= plan.size
+    after.fees_cents = fixed_point._mul_div_down(leg.fees_cents, after.size, leg.size)
     positions._replace(account, leg, after, result, grid.TIERS - 1, quote.funding_index)
     records._set_open_interest(leg.market, records._open_interest(leg.market) - plan.size)
     insurance._draw_for_market(account, risk.group, leg.market, plan.drawn_quote)
@@ -220,7 +227,16 @@ def _close(
         deficit_quote=plan.deficit_quote,
         insurance_quote=plan.drawn_quote,
     )
-    return plan.size, len(plan.slices)
+    closed_quote: uint256 = fixed_point._mul_div_down(plan.size, quote.price, fixed_point.WAD)
+    paid_fees: uint256 = fixed_point._mul_div_down(leg.fees_cents * 10**16, plan.size, leg.size)
+    maintenance: uint256 = fixed_point._mul_div_down(
+        account_margin._leg_totals(leg, quote, risk).maintenance_quote, plan.size, leg.size
+    )
+    return (
+        len(plan.slices),
+        min(closed_quote * reward_bps // fixed_point.BPS, paid_fees),
+        maintenance - min(maintenance, plan.drawn_quote),
+    )
 
 
 @internal
@@ -242,7 +258,8 @@ def _deleverage(account: bytes32, caller: bytes32) -> (uint256, uint256):
     buckets: uint256 = 0
     reward_bps: uint256 = 0
     buckets, reward_bps = records._adl_params()
-    closed_quote: uint256 = 0
+    reward: uint256 = 0
+    insurable: uint256 = 0
     acted: bool = False
     for losing: bool in [False, True]:
         markets: DynArray[uint256, 16] = records._markets_in(records._accounts[account])
@@ -255,25 +272,30 @@ def _deleverage(account: bytes32, caller: bytes32) -> (uint256, uint256):
             leg: positions.Leg = positions._leg(account, market, quote.funding_index)
             if losing != (positions._open_result(leg, quote.price) < 0):
                 continue
-            closed: uint256 = 0
             used: uint256 = 0
-            closed, used = self._close(account, leg, quote, records._risk(market), buckets)
+            earned: uint256 = 0
+            room: uint256 = 0
+            used, earned, room = self._close(
+                account, leg, quote, records._risk(market), buckets, reward_bps
+            )
             buckets -= used
-            closed_quote += fixed_point._mul_div_down(closed, quote.price, fixed_point.WAD)
-            acted = acted or closed != 0
+            reward += earned
+            insurable += room
+            acted = acted or used != 0
     if records._accounts[account] >> 64 == 0:
-        acted = self._write_off(account) or acted
+        acted = self._write_off(account, insurable) or acted
     assert acted, "waterfall: nothing to close"
-    ledger._reward(caller, closed_quote * reward_bps // fixed_point.BPS)
+    ledger._reward(caller, reward)
     totals: account_margin.Totals = account_margin._totals(account, 0)
     equity: int256 = account_margin._equity(ledger._purse(account), totals)
     return totals.notional_quote, convert(max(-equity, 0), uint256)
 
 
 @internal
-def _write_off(account: bytes32) -> bool:
+def _write_off(account: bytes32, insurable_quote: uint256) -> bool:
     """
-    @notice No position remains: insurance once more, the rest of the debt becomes the group's shortfall. By S2 it is never more
+    @notice No position remains: insurance once more, for at most what the legs closed in this call leave of their maintenance
+            margins (a pair of one's own accounts could mine anything above that) and of the group's allowance. The rest of the debt becomes the group's shortfall. By S2 it is never more
             than the unpaid profit in the group, so it only means that claims are paid later.
     @return Whether there was a debt.
     """
@@ -281,7 +303,7 @@ def _write_off(account: bytes32) -> bool:
     if debt == 0:
         return False
     group: uint256 = records._group_in(records._accounts[account])
-    insured: uint256 = min(debt, insurance._left_for_group(group))
+    insured: uint256 = min(min(debt, insurable_quote), insurance._left_for_group(group))
     insurance._draw_for_group(account, group, insured)
     shortfall: uint256 = records._shortfall(group) + debt - insured
     records._set_money(group, records._allotted(group), shortfall)

@@ -1,4 +1,4 @@
-"""A fill whose two sides meet in one bucket must not take one side out by shares the other made stale.
+"""A fill whose sides meet in one bucket must not take one out by shares the other made stale.
 
 `trading` read both legs, then placed the buyer, then took the seller out of its bucket with the
 shares read before. Where the buyer's joining opened the bucket's next epoch, these were shares of

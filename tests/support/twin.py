@@ -10,8 +10,9 @@ follows the contract.
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import Any
 
@@ -33,31 +34,36 @@ class Dust:
 
     roundings: int = 0
     """Wei of quote that roundings have moved between accounts, at most."""
-    sizes: int = 0
-    """Wei of base that roundings have moved between legs, at most."""
+    sizes: Counter[int] = field(default_factory=Counter)
+    """By market: wei of base that roundings have moved between legs, at most."""
+    highest: Counter[int] = field(default_factory=Counter)
+    """By market: highest price so far."""
+    funding: Counter[int] = field(default_factory=Counter)
+    """By market: how far the funding index has travelled, up and down."""
     allotments: Fraction = Fraction(0)
     """Sum over all allotments of amount / waiting."""
-    highest: int = WAD
 
-    def book(self, legs: int, accounts: int = 1) -> None:
-        """Legs of accounts are touched and booked: per leg two credits and two cost bases, and an
-        epoch's conversion; per account a claim left and joined, collected, allotted."""
-        self.roundings += 6 * legs + 6 * accounts
-        self.sizes += legs
+    def book(self, markets: Iterable[int]) -> None:
+        """An account is touched and booked: per leg two credits and two cost bases, and an epoch's
+        conversion; a claim left and joined, collected, allotted."""
+        self.roundings += 6
+        for market in markets:
+            self.roundings += 6
+            self.sizes[market] += 1
 
-    def place(self, size: int) -> None:
+    def place(self, market: int, size: int) -> None:
         """A leg of `size` gets a new entry (rounded to a wei of price) and a new bucket: its view
         and its shares are rounded, and so are proceeds, fee and shares of the fee."""
         self.roundings += -(-size // WAD) + 8
-        self.sizes += 3
+        self.sizes[market] += 3
 
-    def take(self, size: int, buckets: int) -> None:
+    def take(self, market: int, size: int, buckets: int) -> None:
         """`buckets` are closed at a distance rounded to a wei of price: twice (the contract's sum
         of caps is floored, too), and each one's proceeds and credit per share are rounded."""
         self.roundings += 2 * -(-size // WAD) + 6 * buckets + 6
-        self.sizes += buckets
+        self.sizes[market] += buckets
 
-    def penalty(self, size: int, price: int, legs: int) -> None:
+    def penalty(self, market: int, size: int, price: int, legs: int) -> None:
         """A penalty rate is rounded to 1e-18 of the notional, its price to a wei, and MM enters it
         with the dust of all legs."""
         self.roundings += 2 * (size * price // WAD // WAD + 1) + -(-size // WAD) + legs
@@ -65,19 +71,36 @@ class Dust:
 
     def share_of_losses(self, ratio: Fraction) -> None:
         """A deficit is split by open losses: their dust counts by deficit over losses."""
-        self.roundings += int(2 * ratio * self.money()) + 1
+        self.roundings += int(2 * ratio * self.equity()) + 1
 
     def size_value(self) -> int:
-        """What the dust of sizes is worth at the highest price so far."""
-        return -(-self.sizes * self.highest // WAD)
+        """What the dust of sizes is worth at the highest prices so far."""
+        return sum(
+            -(-size * (self.highest[market] + self.funding[market]) // WAD)
+            for market, size in self.sizes.items()
+        )
+
+    def equity(self) -> int:
+        """Bound on the sum of what accounts and the system's balances are off, wei of quote."""
+        return self.roundings + self.size_value() + 1
 
     def money(self) -> int:
-        """Bound on a sum of accounts' equities, cash, u, or a balance; wei of quote."""
-        return int(self.roundings * (1 + 2 * self.allotments)) + self.size_value() + 1
+        """The same for cash and u apart: an allotment of a share of what waits moves twice that
+        share of the claims' dust from the one to the other."""
+        return int(self.equity() * (1 + 2 * self.allotments)) + 1
 
-    def system(self, price: int, legs: int) -> int:
+    def system(self, prices: dict[int, int], legs: int) -> int:
         """Bound on S2's dust of a group at a price: besides, each view rounds three times."""
-        return self.roundings + 3 * legs + -(-(self.sizes + legs) * price // WAD)
+        worth = sum(
+            -(-(self.sizes[m] + legs) * (price + self.funding[m]) // WAD)
+            for m, price in prices.items()
+        )
+        return self.roundings + 3 * legs + worth
+
+    def unpaid_funding(self, markets: Iterable[int]) -> int:
+        """How far S2's dust may be below zero: funding on the wei that an epoch's conversion has
+        rounded off a long's shares, or onto a short's."""
+        return sum(-(-self.sizes[m] * self.funding[m] // WAD) for m in markets)
 
 
 class Mismatch(AssertionError):
@@ -87,14 +110,19 @@ class Mismatch(AssertionError):
 class Twin:
     """`World` and model side by side. Calls return whether they were accepted."""
 
-    def __init__(self, every: int = 50, **options: Any) -> None:
+    def __init__(self, every: int = 50, retires: bool = False, **options: Any) -> None:
+        """`retires`: epochs of buckets will end with members in them."""
+        self.retires = retires
         self.world = World(**options)
         world = self.world
         chain = world.chain
         self.every = every
         self.calls = self.refused = self.boundary = self.dust_slices = 0
+        self.least = MAX
         self.largest: dict[str, tuple[Fraction, int]] = {}
+        self.accepted: Counter[str] = Counter()
         self.dust = Dust()
+        self.index: Counter[int] = Counter()
         self.buckets = options.get("buckets", 8)
         self.reward_bps = options.get("reward_bps", 0)
         self.model = model.Clearing(
@@ -107,7 +135,7 @@ class Twin:
             self.model.list_market(model.MarketParams(**values))
             price, timestamp = world.oracle.view.price(market)
             self.model.set_price(market, price, timestamp)
-            self.dust.highest = max(self.dust.highest, price)
+            self.dust.highest[market] = price
         self.groups = sorted(set(groups))
         for group in self.groups:
             cap = options.get("insurance_cap_quote", 0)
@@ -134,7 +162,7 @@ class Twin:
         else:
             self.world.oracle.send.set_price(market, price, sender=DONOR)
         self.model.set_price(market, price, now, status)
-        self.dust.highest = max(self.dust.highest, price)
+        self.dust.highest[market] = max(self.dust.highest[market], price)
 
     def set_adl(self, buckets: int) -> None:
         """Buckets a call takes."""
@@ -150,6 +178,7 @@ class Twin:
         if account not in self.accounts:
             self.accounts.append(account)
         return self._both(
+            "deposit",
             lambda: self.world.vault.send.deposit(account, amount, sender=DONOR),
             lambda: self.model.deposit(account, amount),
             [account],
@@ -158,6 +187,7 @@ class Twin:
     def donate(self, key: str, amount: int) -> bool:
         """A gift to "insurance" or "reserve"."""
         return self._both(
+            "donate",
             lambda: self.world.vault.send.donate(KEYS[key], amount, sender=DONOR),
             lambda: self.model.donate(key, amount),
             [],
@@ -167,6 +197,7 @@ class Twin:
         """Cash back to the owner."""
         self._book([account])
         return self._both(
+            "withdraw",
             lambda: self.world.vault.send.withdraw(
                 account, amount, owner_of(account), sender=owner_of(account)
             ),
@@ -177,9 +208,10 @@ class Twin:
     def fill(self, market: int, buyer: bytes, seller: bytes, size: int, price: int) -> bool:
         """A fill through the venue."""
         for account in (buyer, seller):
-            self.dust.place(self.size(account, market) + size)
+            self.dust.place(market, self.size(account, market) + size)
         self._book([buyer, seller])
         return self._both(
+            "fill",
             lambda: self.world.fill(buyer, seller, size, price, market),
             lambda: self.model.fill(market, buyer, seller, size, price),
             [buyer, seller],
@@ -190,11 +222,12 @@ class Twin:
     ) -> bool:
         """One taker, makers as (account, size, price)."""
         for maker, size, _ in parts:
-            self.dust.place(self.size(maker, market) + size)
-            self.dust.place(self.size(taker, market) + size)
+            self.dust.place(market, self.size(maker, market) + size)
+            self.dust.place(market, self.size(taker, market) + size)
         makers, sizes, prices = ([part[i] for part in parts] for i in range(3))
         self._book([taker, *makers])
         return self._both(
+            "fill_orders",
             lambda: self.world.clearing.send.fill_orders(
                 market, taker, is_buyer, makers, sizes, prices, sender=VENUE
             ),
@@ -206,8 +239,9 @@ class Twin:
         """By anyone."""
         self._book([account])
         for market in self.world.clearing.view.markets_of(account):
-            self.dust.place(self.size(account, market))
+            self.dust.place(market, self.size(account, market))
         return self._both(
+            "settle",
             lambda: self.world.clearing.send.settle(account, sender=KEEPER),
             lambda: self.model.settle(account),
             [account],
@@ -216,9 +250,10 @@ class Twin:
     def refresh(self, account: bytes) -> bool:
         """By anyone."""
         self._book([account])
-        for _ in self.world.clearing.view.markets_of(account):
-            self.dust.place(0)
+        for market in self.world.clearing.view.markets_of(account):
+            self.dust.place(market, 0)
         return self._both(
+            "refresh",
             lambda: self.world.clearing.send.refresh(account, sender=KEEPER),
             lambda: self.model.refresh(account),
             [account],
@@ -229,9 +264,9 @@ class Twin:
         size, price = self.world.clearing.view.max_liquidation(account, market)
         exact, exact_price = self.model.max_liquidation(account, market)
         legs = self._book([account, liquidator])
-        self.dust.penalty(size, price, legs)
+        self.dust.penalty(market, size, price, legs)
         for holder in (account, liquidator):
-            self.dust.place(self.size(holder, market) + size)
+            self.dust.place(market, self.size(holder, market) + size)
         whole = size == self.size(account, market)
         if size and exact and not whole:
             # x = (t MM - E) / (P (t mm - p')): the dust of E and MM over the denominator.
@@ -239,11 +274,12 @@ class Twin:
             relief = Fraction(
                 params.liquidation_target_bps * params.maintenance_margin_bps, 10**8
             ) - Fraction(abs(exact_price - self.model.price(market)[0]), exact_price)
-            slack = Fraction(4 * self.dust.money() * WAD, exact_price) / relief + 4
+            slack = Fraction(4 * self.dust.equity() * WAD, exact_price) / relief + 4
             self._check(f"max liquidation {market}", size, exact, int(slack) + 1)
             size = min(size, int(exact))
         asked = MAX if whole or not size else size
         return self._both(
+            "liquidate",
             lambda: self.world.clearing.send.liquidate(
                 account, market, asked, liquidator, sender=owner_of(liquidator)
             ),
@@ -254,19 +290,19 @@ class Twin:
     def deleverage(self, account: bytes) -> bool:
         """One call. Slices of buckets that hold dust alone count for the contract's limit only."""
         world, caller = self.world, account_id(KEEPER)
-        legs = self._book([account])
+        self._book([account])
         losses, deficit = self._losses(account)
         if losses and deficit > losses:
             self.dust.share_of_losses(deficit / losses)
         saved = pickle.dumps(self.model.state)
-        size = sum(self.size(account, market) for market in world.clearing.view.markets_of(account))
-        self.dust.take(size, self.buckets * max(1, legs))
+        for market in world.clearing.view.markets_of(account):
+            self.dust.take(market, self.size(account, market), self.buckets)
         try:
             receipt = world.clearing.send.deleverage(account, sender=KEEPER)
         except Reverted as refusal:
             return self._refused(refusal, lambda: self.model.deleverage(account, caller), [account])
         closes = [e for e in world.clearing.events(receipt) if e.name == "ForcedClose"]
-        dusty = sum(close.args["size"] <= self.dust.sizes for close in closes)
+        dusty = sum(close.size <= self.dust.sizes[close.market] for close in closes)
         self.dust_slices += dusty
         self.model.state.adl_buckets_per_call = self.buckets - dusty
         try:
@@ -276,7 +312,9 @@ class Twin:
             if dusty != len(closes) or dusty == 0:
                 raise Mismatch(f"deleverage: model refuses ({refusal})") from refusal
         self.model.state.adl_buckets_per_call = self.buckets
+        self._follow_prices(receipt)
         self.calls += 1
+        self.accepted["deleverage"] += 1
         self._finish_dust_legs(account)
         self._after([account])
         return True
@@ -288,10 +326,9 @@ class Twin:
         if self.model.markets_of(account):
             return
         while world.clearing.view.equity(account) < 0 and all(
-            self.size(account, market) <= self.dust.sizes
+            self.size(account, market) <= self.dust.sizes[market]
             for market in world.clearing.view.markets_of(account)
         ):
-            self.dust.take(self.dust.sizes, self.buckets)
             try:
                 world.deleverage(account)
             except Reverted:
@@ -311,7 +348,7 @@ class Twin:
     # ------------------------------------------------------------------ the two sides of a call
 
     def _both(
-        self, send: Callable[[], Any], exact: Callable[[], Any], touched: list[bytes]
+        self, name: str, send: Callable[[], Any], exact: Callable[[], Any], touched: list[bytes]
     ) -> bool:
         for account in touched:
             if account not in self.accounts:
@@ -319,7 +356,7 @@ class Twin:
         chain = self.world.chain
         before = chain.snapshot()
         try:
-            send()
+            receipt = send()
         except Reverted as refusal:
             chain.release(before)
             return self._refused(refusal, exact, touched)
@@ -330,13 +367,20 @@ class Twin:
             chain.revert(before)
             return False
         chain.release(before)
+        self._follow_prices(receipt)
         self.calls += 1
+        self.accepted[name] += 1
         self._after(touched)
         return True
 
-    def _refused(
-        self, refusal: Reverted, exact: Callable[[], Any], touched: list[bytes]
-    ) -> bool:
+    def _follow_prices(self, receipt: Any) -> None:
+        """A market is left, and its price fixed, when a leg's last wei is touched: that may be dust
+        in the model."""
+        for event in self.world.clearing.events(receipt):
+            if event.name == "PriceFixed":
+                self.model.state.fix(event.market)
+
+    def _refused(self, refusal: Reverted, exact: Callable[[], Any], touched: list[bytes]) -> bool:
         saved = pickle.dumps(self.model.state)
         try:
             exact()
@@ -369,8 +413,8 @@ class Twin:
     def _book(self, accounts: Iterable[bytes]) -> int:
         legs = 0
         for account in set(accounts):
-            held = len(self.world.clearing.view.markets_of(account))
-            legs += held
+            held = self.world.clearing.view.markets_of(account)
+            legs += len(held)
             self.dust.book(held)
         return legs
 
@@ -400,12 +444,13 @@ class Twin:
     def compare_accounts(self, accounts: Iterable[bytes]) -> None:
         """Cash, u, E, B, IM and MM, legs and their buckets."""
         view, exact, bound = self.world.clearing.view, self.model, self.dust.money()
+        equity = self.dust.equity()
         for account in accounts:
             who = account.hex()[:8]
             self._check(f"cash {who}", self.world.cash(account), exact.cash(account), bound)
             self._check(f"u {who}", view.unsettled(account), exact.unsettled(account), bound)
-            self._check(f"E {who}", view.equity(account), exact.equity(account), bound)
-            self._check(f"B {who}", view.backing(account), exact.backing(account), 2 * bound)
+            self._check(f"E {who}", view.equity(account), exact.equity(account), equity)
+            self._check(f"B {who}", view.backing(account), exact.backing(account), bound)
             for ours, its in zip(view.margin(account), exact.margin(account), strict=True):
                 self._check(f"margin {who}", ours, its, self.dust.size_value() + 32)
             if view.group_of(account) != exact.group_of(account):
@@ -418,12 +463,10 @@ class Twin:
         size, entry, result = self.world.clearing.view.position(account, market)
         exact = self.model.position(account, market)
         where = f"{account.hex()[:8]}/{market}"
-        self._check(
-            f"size {where}", size, exact.size if exact else Fraction(0), self.dust.sizes + 1
-        )
-        bound = self.dust.money()
+        sizes, bound = self.dust.sizes[market], self.dust.equity()
+        self._check(f"size {where}", size, exact.size if exact else Fraction(0), sizes + 1)
         self._check(f"V {where}", result, exact.result if exact else Fraction(0), bound)
-        if exact is None or abs(size) <= self.dust.sizes:
+        if exact is None or abs(size) <= sizes:
             return
         # An entry is an average by sizes: it has their dust by the distance of the prices averaged.
         self._check(
@@ -440,32 +483,49 @@ class Twin:
         where = f"{account.hex()[:8]}/{market}"
         if tick != leg.tick:
             raise Mismatch(f"tick of {where}: {tick}, exactly {leg.tick} (entry {leg.entry})")
-        fresh = Fraction(
-            self.model.state.accounts[account].fresh_now(self.model.block), QUOTE_ONE
-        )
+        if self._drew_a_crumb(account, market, tier):
+            leg.tier = tier
+            self.boundary += 1
+            return
+        fresh = Fraction(self.model.state.accounts[account].fresh_now(self.model.block), QUOTE_ONE)
         equity = self.model.equity(account) - fresh
         leverage = TIER_LEVERAGE[min(tier, leg.tier)]
         gap = abs(self.model.notional(account) - leverage * equity)
-        if abs(tier - leg.tier) != 1 or gap > (leverage + 1) * self.dust.money() + 32:
+        if abs(tier - leg.tier) != 1 or gap > (leverage + 1) * self.dust.equity() + 32:
             raise Mismatch(f"tier of {where}: {tier}, exactly {leg.tier}, gap {float(gap)}")
         leg.tier = tier
         self.boundary += 1
 
+    def _drew_a_crumb(self, account: bytes, market: int, tier: int) -> bool:
+        """A leg without an open loss whose rounded view shows one of a few wei: while claims wait,
+        settling draws on it, which ranks it anew."""
+        exact, rank = self.model.position(account, market), self.model.current_rank(account, market)
+        assert exact is not None
+        waiting = self.model.claims(self.model.group_of(account))
+        return (
+            waiting > 0
+            and rank == (tier, exact.tick)
+            and (abs(exact.unrealised) <= 3 + 2 * abs(exact.size) / WAD)
+        )
+
     def compare_balances(self) -> None:
         """Pools, claims, shortfalls, insurance, fees, reserve, interest, funding."""
         vault, view, exact = self.world.vault.view, self.world.clearing.view, self.model
-        bound = self.dust.money()
+        bound, equity = self.dust.money(), self.dust.equity()
         for group in self.groups:
             self._check(f"pool {group}", vault.pool_of(group), exact.pool_of(group), bound)
             self._check(f"claims {group}", view.claims(group), exact.claims(group), bound)
-            self._check(f"shortfall {group}", view.shortfall(group), exact.shortfall(group), bound)
-        self._check("insurance", vault.insurance(), exact.insurance(), bound)
-        self._check("fees", vault.fees(), exact.fees(), bound)
-        self._check("reserve", vault.keeper_reserve(), exact.keeper_reserve(), bound)
+            self._check(f"shortfall {group}", view.shortfall(group), exact.shortfall(group), equity)
+        self._check("insurance", vault.insurance(), exact.insurance(), equity)
+        self._check("fees", vault.fees(), exact.fees(), equity)
+        self._check("reserve", vault.keeper_reserve(), exact.keeper_reserve(), equity)
         for market in self.world.markets:
             long, short = view.open_interest(market)
             for ours, its in zip((long, short), exact.open_interest(market), strict=True):
-                self._check(f"interest {market}", ours, its, self.dust.sizes)
+                self._check(f"interest {market}", ours, its, self.dust.sizes[market])
+            index = exact.funding(market)[0]
+            self.dust.funding[market] += abs(index - self.index[market])
+            self.index[market] = index
             if view.funding(market) != exact.funding(market):
                 raise Mismatch(
                     f"funding {market}: {view.funding(market)}, exactly {exact.funding(market)}"
@@ -485,7 +545,7 @@ class Twin:
         total = sum(entry.size_base for entry in page)
         if total != self.world.clearing.view.open_interest(market)[0]:
             raise Mismatch(f"buckets of market {market} do not sum to the open interest")
-        bound = self.dust.sizes
+        bound = self.dust.sizes[market]
         ours = [entry for entry in page if entry.size_base > bound]
         its = [entry for entry in self.model.queue(market, is_long) if entry.size > bound]
         if [(e.score, e.tier, e.tick) for e in ours] != [(e.score, e.tier, e.tick) for e in its]:
@@ -523,9 +583,11 @@ class Twin:
                     for size, entry, booked in held.get(m, [])
                 )
                 dust = owned - unsettled[group] - results
-                bound = self.dust.system(max(vector.values()), legs[group])
+                bound = self.dust.system(vector, legs[group])
                 self._note("S2", Fraction(dust), bound)
-                if not 0 <= dust <= bound:
+                self.least = min(self.least, dust)
+                least = -self.dust.unpaid_funding(mine) if self.retires else 0
+                if not least <= dust <= bound:
                     raise Mismatch(f"S2: group {group}, dust {dust} of {bound} at {vector}")
 
     def _group(self, market: int) -> int:
@@ -552,9 +614,9 @@ class Twin:
         rows = [f"{k} {float(d):.4g} of {b}" for k, (d, b) in sorted(self.largest.items())]
         counts = (
             f"{self.calls} calls, {self.refused} refused by both, {self.boundary} on a boundary,"
-            f" {self.dust_slices} slices of dust"
+            f" {self.dust_slices} slices of dust, least S2 dust {self.least}"
         )
-        return "; ".join([counts, *rows])
+        return "; ".join([f"{counts} {dict(self.accepted)}", *rows])
 
 
 def owner_of(account: bytes) -> str:

@@ -1,7 +1,10 @@
 """After an outage of feed or sequencer, liquidation waits a bounded time (peers 35)."""
 
+from pathlib import Path
+
 import pytest
 
+from ballast.build import compile_file
 from ballast.errors import Reverted
 
 WAD = 10**18
@@ -36,6 +39,20 @@ class TestFeed:
         s = make()
         s.round(1, 10**10, 0)
         assert s.status() == 0
+
+    def test_what_a_feed_says_of_a_round_zero(self, make):
+        """Rounds count from one: the one before belongs to another aggregator, if to any."""
+        s = make()
+        s.round(0, 10**10, 0)
+        s.chain.mine(10_000)
+        s.round(1, 10**10, 0)
+        assert s.status() == 0
+
+    def test_a_feed_that_answers_nothing_about_its_history(self, s):
+        made = compile_file(Path(__file__).parent / "ShortFeed.vy")
+        address, _ = s.chain.deploy(made.deploy_code(), sender=s.keeper)
+        s.oracle.send.set_feed(2, address, 3_600, sender=s.owner)
+        assert s.oracle.view.observe(2) == (100 * WAD, s.chain.timestamp, 0)
 
     def test_a_feed_without_history(self, s):
         s.chain.mine(4_000)

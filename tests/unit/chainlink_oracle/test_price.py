@@ -56,6 +56,7 @@ def test_scale_at_its_ends(make, decimals, answer, wad):
         (8, 0),
         (8, -1),
         (8, -(2**255)),
+        (8, 2**255 - 1),
         (18, 2**96),
         (36, 10**18 - 1),
         (36, 2**96 * 10**18),
@@ -74,6 +75,7 @@ def test_stale_one_second_after_the_heartbeat(s):
     time = s.round(3, 100 * 10**8, 0)
     s.chain.mine(3_600)
     assert s.observe() == (100 * WAD, time, 0)
+    assert s.oracle.view.price(s.market) == (100 * WAD, time)
     s.chain.mine(1)
     refused(s, "stale")
     assert s.observe() == (100 * WAD, time, STALE)

@@ -272,6 +272,15 @@ def test_refused_call_is_named(
         run(chain, wrong, token)
 
 
+def test_constructor_that_refuses_is_named(
+    chain: Flaky, asked: DeployConfig, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ballast.config._within", lambda *args: None)
+    wrong = replace(asked, fund=replace(asked.fund, cooldown_seconds=0))
+    with pytest.raises(DeployError, match="creating InsuranceFund reverted: fund: bad cooldown"):
+        run(chain, wrong, token)
+
+
 def test_client_refuses_another_chain(chain: Flaky, asked: DeployConfig, token: str) -> None:
     kept = run(chain, asked, token)
     with pytest.raises(ConfigError, match="deployed on chain 31337, connected to 5"):

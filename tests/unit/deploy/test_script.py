@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
+import click
 import pytest
 from ape import accounts, networks
 from ape.logging import logger
-from click.testing import CliRunner
 
 from ballast import config, record
 from ballast.ape_chain import ApeChain
@@ -23,6 +26,7 @@ from ballast.verify import verify
 
 ROOT = Path(__file__).resolve().parents[3]
 WAD = 10**18
+GUARDIAN = key_from_label("guardian").address
 PUBLISHERS = [key_from_label(f"publisher {i}") for i in range(5)]
 
 
@@ -39,42 +43,54 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleTy
     logger.set_level(level)
 
 
-def run(script: ModuleType, *args: str) -> str:
-    result = CliRunner().invoke(script.cli, args, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.output
+def ape_run(*args: str) -> subprocess.CompletedProcess[str]:
+    """The command as a user types it, from the project's root."""
+    command = [str(Path(sys.executable).parent / "ape"), "run", "deploy", *args]
+    environment = {**os.environ, "COLUMNS": "160", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
 
 
-def test_dry_run_sends_nothing(script: ModuleType, tmp_path: Path) -> None:
-    output = run(script, "--network", "ethereum:local:test", "--dry-run")
-    assert "Plan (nothing is sent)" in output
-    assert "list SOL as market 3 in group 1" in output
-    assert list(tmp_path.iterdir()) == []
+def test_dry_run_prints_the_plan() -> None:
+    before = sorted(record.FOLDER.iterdir()) if record.FOLDER.exists() else []
+    done = ape_run("--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "Plan (nothing is sent)" in done.stdout
+    assert "list SOL as market 3 in group 1" in done.stdout
+    assert (sorted(record.FOLDER.iterdir()) if record.FOLDER.exists() else []) == before
 
 
-def test_bad_parameters_fail_before_anything_is_sent(script: ModuleType, tmp_path: Path) -> None:
+def test_bad_parameters_fail_before_anything_is_sent(tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
     path.write_text("speed = 1\n")
-    args = ["--network", "ethereum:local:test", "--parameters", str(path)]
-    result = CliRunner().invoke(script.cli, args)
-    assert result.exit_code == 1
-    assert "unknown ['speed']" in result.output
+    done = ape_run("--parameters", str(path))
+    assert done.returncode == 1
+    assert "unknown ['speed']" in done.stderr
 
 
 def test_live_network_needs_everything_said(script: ModuleType) -> None:
-    with pytest.raises(Exception, match="--account ALIAS is needed"):
+    with pytest.raises(click.UsageError, match="--account ALIAS is needed"):
         script.choose_account(None, False)
+    live = SimpleNamespace(web3=None, chain_id=1, network=SimpleNamespace(is_local=False))
+    with pytest.raises(click.UsageError, match="--parameters and --collateral are needed"):
+        script.run(live, None, None, None, 6, None, None, False)
 
 
 def test_embedded_chain(script: ModuleType, tmp_path: Path) -> None:
     owner = key_from_label("owner").address
-    output = run(script, "--network", "ethereum:local:test", "--owner", owner)
-    assert "all as asked" in output
-    assert f"ownership is offered to {owner}" in output.replace("\n", " ")
-    stored = json.loads((tmp_path / "local.json").read_text())
-    assert stored["status"] == "complete"
-    assert stored["parameters"]["owner"] == owner
-    assert "OwnershipTransferred" not in output
+    path = tmp_path / "local.json"
+    with networks.ethereum.local.use_provider("test") as provider:
+        script.run(provider, None, None, None, 6, owner, GUARDIAN, False)
+        kept = record.load(path)
+        assert kept.status == "complete"
+        assert (kept.owner, kept.config.guardian) == (owner, GUARDIAN)
+        assert re.fullmatch("([0-9a-f]{40}(-dirty)?)?", kept.commit)
+        # Again: the same token, the same contracts, nothing sent.
+        block = provider.web3.eth.block_number
+        script.run(provider, None, None, None, 6, owner, GUARDIAN, False)
+        assert record.load(path).contracts == kept.contracts
+        assert provider.web3.eth.block_number == block
 
 
 @pytest.mark.node

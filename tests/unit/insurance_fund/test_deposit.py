@@ -170,6 +170,8 @@ def test_construction_bounds(make):
     ):
         with pytest.raises(Reverted, match=f"^fund: {reason}$"):
             make(cooldown=cooldown, window=window)
+    s = make(cooldown=1, window=30 * 86_400)
+    assert s.fund.view.window_seconds() == 30 * 86_400
     s = make(cooldown=30 * 86_400, window=1)
     second = artifact("InsuranceFund").deploy_code(s.vault.address, "Second", "2nd", 1, 1)
     with pytest.raises(Reverted, match=r"^fund: not the vault's fund$"):

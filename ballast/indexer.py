@@ -1,0 +1,426 @@
+"""The clearinghouse's book from logs alone: no view is asked.
+
+`Indexer.apply` takes the logs of one transaction after the other; `Indexer.book` is then what
+`mirror.Reader` would read from the chain, to the last unit, at any later time until the next
+transaction. The arithmetic is that of `ballast.mirror`; what is added here is what each event means:
+
+- a position, a claim or a debt is what its last event says;
+- the cash of an account, a pool, insurance, fees and the reserve are the vault's entries, summed;
+- a bucket moves by its members' joining and leaving (`PositionChanged`) and by `ForcedClose`; the
+  shares a member leaves with, and how an epoch ended, follow from the states before;
+- funding runs by `PriceFixed`, and its rate by `Fill` and `MarketSet`.
+
+Two events of one transaction must be read together: both sides of a `Fill` or `Liquidated` leave
+their buckets before either joins one; and a claim that opens the next epoch of its group is that of
+the `UnsettledChanged` that follows. So a transaction's logs are applied as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from ballast import contracts
+from ballast.abi import Event, checksum
+from ballast.chain import Log
+from ballast.errors import BallastError
+from ballast.mirror import (
+    CLAIMS_KEY,
+    WAD,
+    Account,
+    Book,
+    Bucket,
+    Group,
+    Leg,
+    Market,
+    bucket_key,
+    leg_now,
+    member,
+)
+
+EMPTY = Bucket(0, 0, 0, 0, 0)
+FULL_SAMPLE_SHARE = 64
+_BPS_WAD = 10**14
+_SYSTEM = 1 << 96
+
+
+class IndexerError(BallastError):
+    """The logs contradict what was indexed so far: some are missing, or out of order."""
+
+
+@dataclass(frozen=True)
+class _Position:
+    size: int
+    entry_price: int
+    bucket_id: int
+    shares: int
+    credit_index: int
+
+    @property
+    def is_long(self) -> bool:
+        return bool(self.bucket_id >> 16 & 1)
+
+
+@dataclass(frozen=True)
+class _Unsettled:
+    shares: int
+    epoch: int
+    credit_index: int
+    debt: int
+
+
+@dataclass
+class _Market:
+    """A market's record (open interest aside), and of its parameters what is needed."""
+
+    record: Market
+    sampled_at: int = 0
+    premium_cap_bps: int = 0
+    funding_cap_bps: int = 0
+    window: int = 1
+    insurance_cap: int = 0
+    refill: int = 1
+
+
+@dataclass
+class _Group:
+    claims: Bucket = EMPTY
+    allotted: int = 0
+    shortfall: int = 0
+
+
+@dataclass
+class _Account:
+    group: int = 0
+    unsettled: _Unsettled = _Unsettled(0, 0, 0, 0)
+    positions: dict[int, _Position] = field(default_factory=dict)
+
+
+class Indexer:
+    """Every account and every bucket of one deployment."""
+
+    def __init__(self, vault: str, clearinghouse: str) -> None:
+        self._interfaces = {
+            checksum(vault): contracts.interface(contracts.VAULT),
+            checksum(clearinghouse): contracts.interface(contracts.CLEARINGHOUSE),
+        }
+        self.buckets: dict[int, Bucket] = {}
+        """Live rank buckets, as stored (`Lens.bucket`), by `mirror.bucket_key`."""
+        self.retired: dict[tuple[int, int], tuple[int, int, int]] = {}
+        """Size, shares and credit index with which an epoch ended (`Lens.retired`)."""
+        self._accounts: dict[bytes, _Account] = {}
+        self._markets: dict[int, _Market] = {}
+        self._groups: dict[int, _Group] = {}
+        self._cash: dict[int, int] = {}
+        self._block = 0
+        self._now = 0
+
+    # Reading
+
+    @property
+    def accounts(self) -> list[bytes]:
+        """Every account seen so far."""
+        return list(self._accounts)
+
+    @property
+    def groups(self) -> list[int]:
+        """Every group set up so far."""
+        return sorted(self._groups)
+
+    @property
+    def funding_caps_bps(self) -> dict[int, int]:
+        """The funding cap of every market, as `mirror.Reader` wants it."""
+        return {market: known.funding_cap_bps for market, known in sorted(self._markets.items())}
+
+    def book(self, timestamp: int) -> Book:
+        """The book at a time not before the last transaction."""
+        markets = {
+            market: replace(known.record, open_interest=self._interest(market))
+            for market, known in sorted(self._markets.items())
+        }
+        funding = {
+            market: record.funding_at(timestamp, self._markets[market].funding_cap_bps)
+            for market, record in markets.items()
+        }
+        groups = {
+            number: Group(g.claims, g.allotted, g.shortfall, self._cash.get(CLAIMS_KEY + number, 0))
+            for number, g in sorted(self._groups.items())
+        }
+        accounts = {account: self._account(account, funding) for account in self._accounts}
+        system = [self._cash.get(key, 0) for key in (1, 2, 3)]
+        return Book(accounts, markets, groups, *system, total=sum(self._cash.values()))
+
+    def _interest(self, market: int) -> int:
+        return sum(b.size for key, b in self.buckets.items() if key >> 32 == market and key >> 16 & 1)
+
+    def _account(self, account: bytes, funding: dict[int, int]) -> Account:
+        known = self._accounts[account]
+        cash = self._cash.get(int.from_bytes(account, "big"), 0)
+        claim = 0
+        if known.unsettled.shares:
+            _, waiting, allotted = self._claim(known)
+            claim = waiting + allotted
+        legs: dict[int, Leg] = {}
+        for market, p in sorted(known.positions.items()):
+            live = self.buckets[bucket_key(market, p.bucket_id)]
+            live = live.with_funding(p.is_long, funding[market])
+            legs[market] = leg_now(
+                market,
+                p.size,
+                p.entry_price,
+                p.bucket_id,
+                p.shares,
+                p.credit_index,
+                live,
+                self._retired,
+            )
+        return Account(known.group, cash, claim, known.unsettled.debt, legs)
+
+    def _claim(self, account: _Account) -> tuple[int, int, int]:
+        u = account.unsettled
+        claims = self._groups[account.group].claims
+        key = CLAIMS_KEY + account.group
+        return member(key, claims, u.epoch, u.shares, u.credit_index, False, self._retired)
+
+    def _retired(self, key: int, epoch: int) -> tuple[int, int, int]:
+        return self.retired.get((key, epoch), (0, 0, 0))
+
+    # Applying
+
+    def apply(self, logs: Iterable[Log], block_number: int, timestamp: int) -> None:
+        """Take in all logs of one transaction. Raises `IndexerError`."""
+        self._block, self._now = block_number, timestamp
+        events: list[Event] = []
+        for log in logs:
+            known = self._interfaces.get(checksum(log.address))
+            if known is not None:
+                events += known.decode_logs([log])
+        partners = _partners(events)
+        left: set[int] = set()
+        for place, event in enumerate(events):
+            if event.name == "PositionChanged":
+                for other in (place, partners.get(place)):
+                    if other is not None and other not in left:
+                        left.add(other)
+                        self._leave(events[other])
+                self._place(event)
+            elif event.name == "ClaimsChanged":
+                self._claims_changed(event, events[place + 1 :])
+            elif (handler := getattr(self, f"_on_{event.name}", None)) is not None:
+                handler(event)
+
+    def _known(self, account: bytes) -> _Account:
+        return self._accounts.setdefault(account, _Account())
+
+    def _market(self, market: int) -> _Market:
+        if market not in self._markets:
+            raise IndexerError(f"market {market} was never listed")
+        return self._markets[market]
+
+    def _group(self, group: int) -> _Group:
+        if group not in self._groups:
+            raise IndexerError(f"group {group} was never set up")
+        return self._groups[group]
+
+    # The vault
+
+    def _enter(self, key: bytes, amount: int) -> None:
+        number = int.from_bytes(key, "big")
+        self._cash[number] = self._cash.get(number, 0) + amount
+        if self._cash[number] < 0:
+            raise IndexerError(f"ledger key {key.hex()} would be negative")
+        if number >= _SYSTEM:
+            self._known(key)
+
+    def _on_Deposited(self, event: Event) -> None:
+        self._enter(event.account, event.amount_quote)
+
+    def _on_Withdrawn(self, event: Event) -> None:
+        self._enter(event.account, -event.amount_quote)
+
+    def _on_Moved(self, event: Event) -> None:
+        self._enter(event.source, -event.amount_quote)
+        self._enter(event.target, event.amount_quote)
+
+    def _on_Donated(self, event: Event) -> None:
+        self._enter(event.key, event.amount_quote)
+
+    def _on_Staked(self, event: Event) -> None:
+        self._enter((1).to_bytes(32, "big"), event.amount_quote)
+
+    def _on_Unstaked(self, event: Event) -> None:
+        self._enter((1).to_bytes(32, "big"), -event.amount_quote)
+
+    def _on_FeesCollected(self, event: Event) -> None:
+        self._enter((2).to_bytes(32, "big"), -event.amount_quote)
+
+    # Markets and groups
+
+    def _on_MarketSet(self, event: Event) -> None:
+        known = self._markets.setdefault(event.market, _Market(Market(*(0,) * 10)))
+        if known.funding_cap_bps == 0:
+            known.sampled_at = self._now
+        known.premium_cap_bps = event.params.premium_cap_bps
+        known.funding_cap_bps = event.params.funding_cap_bps
+        known.window = event.params.premium_window_seconds
+        known.insurance_cap = event.params.insurance_cap_quote
+        known.refill = event.params.insurance_refill_seconds
+
+    def _on_GroupSet(self, event: Event) -> None:
+        self._groups.setdefault(event.group, _Group())
+
+    def _on_PriceFixed(self, event: Event) -> None:
+        known = self._market(event.market)
+        known.record = replace(
+            known.record,
+            price=event.price,
+            timestamp=event.timestamp,
+            block_number=self._block,
+            status=event.status,
+            funding_index=event.funding_index,
+            accrued_at=self._now,
+        )
+
+    def _on_Fill(self, event: Event) -> None:
+        """The fill's premium enters the average (modules/pricing.vy, `_sample`)."""
+        known = self._market(event.market)
+        elapsed = self._now - known.sampled_at
+        interest = self._interest(event.market)
+        if event.size * FULL_SAMPLE_SHARE < interest:
+            elapsed = elapsed * event.size * FULL_SAMPLE_SHARE // interest
+        if elapsed == 0 or known.funding_cap_bps == 0:
+            return
+        cap = known.premium_cap_bps * _BPS_WAD
+        premium = min(max(event.price * WAD // known.record.price - WAD, -cap), cap)
+        step = (premium - known.record.premium) * elapsed
+        weight = known.window + elapsed
+        moved = step // weight if step >= 0 else -(-step // weight)
+        known.record = replace(known.record, premium=known.record.premium + moved)
+        known.sampled_at += elapsed
+
+    def _on_InsuranceDrawn(self, event: Event) -> None:
+        if event.market == 0:
+            return
+        known = self._market(event.market)
+        record = known.record
+        refilled = known.insurance_cap * (self._now - record.insurance_used_at) // known.refill
+        used = record.insurance_used - min(record.insurance_used, refilled) + event.amount_quote
+        known.record = replace(record, insurance_used=used, insurance_used_at=self._now)
+
+    # Claims and debts
+
+    def _on_GroupChosen(self, event: Event) -> None:
+        self._known(event.account).group = event.group
+
+    def _on_ShortfallChanged(self, event: Event) -> None:
+        self._group(event.group).shortfall = event.shortfall_quote
+
+    def _on_UnsettledChanged(self, event: Event) -> None:
+        self._known(event.account).unsettled = _Unsettled(
+            event.claim_shares, event.epoch, event.credit_index, event.debt_quote
+        )
+
+    def _claims_changed(self, event: Event, later: list[Event]) -> None:
+        known = self._group(event.group)
+        if event.epoch != known.claims.epoch:
+            self._retire_claims(event.group, later)
+        known.claims = Bucket(
+            event.waiting_quote, event.shares, event.epoch, event.credit_index, 0
+        )
+        known.allotted = event.allotted_quote
+
+    def _retire_claims(self, group: int, later: list[Event]) -> None:
+        """How an epoch of claims ended: the joiner's own claim had been taken out before."""
+        claims = self._groups[group].claims
+        joiner = next(
+            (e for e in later if e.name == "UnsettledChanged" and e.group == group), None
+        )
+        if joiner is None:
+            raise IndexerError(f"claims of group {group} without their account")
+        account = self._known(joiner.account)
+        size, shares = claims.size, claims.shares
+        if account.unsettled.shares:
+            own_shares, own_size, _ = self._claim(account)
+            size, shares = size - own_size, shares - min(own_shares, shares)
+        if shares:
+            self.retired[CLAIMS_KEY + group, claims.epoch] = size, shares, claims.credit_index
+
+    # Positions and rank buckets
+
+    def _funded(self, market: int, bucket_id: int) -> tuple[int, Bucket]:
+        key = bucket_key(market, bucket_id)
+        index = self._market(market).record.funding_index
+        return key, self.buckets.get(key, EMPTY).with_funding(bool(bucket_id >> 16 & 1), index)
+
+    def _leave(self, event: Event) -> None:
+        """The account's leg leaves its bucket, unless it was only touched."""
+        position = self._known(event.account).positions.get(event.market)
+        if position is None or (event.joined_base == 0 and event.size != 0):
+            return
+        key, live = self._funded(event.market, position.bucket_id)
+        shares, size, _ = member(
+            key,
+            live,
+            position.bucket_id >> 17,
+            position.shares,
+            position.credit_index,
+            not position.is_long,
+            self._retired,
+        )
+        if size != event.left_base:
+            raise IndexerError(f"{event.account.hex()} left with {event.left_base}, not {size}")
+        if shares:
+            left = max(0, live.shares - shares)
+            self.buckets[key] = replace(live, size=live.size - size, shares=left)
+
+    def _place(self, event: Event) -> None:
+        positions = self._known(event.account).positions
+        if event.size == 0:
+            positions.pop(event.market, None)
+            return
+        positions[event.market] = _Position(
+            abs(event.size), event.entry_price, event.bucket_id, event.shares, event.credit_index
+        )
+        if event.joined_base == 0:
+            return
+        key, live = self._funded(event.market, event.bucket_id)
+        epoch = event.bucket_id >> 17
+        if epoch != live.epoch:
+            if live.shares:
+                self.retired[key, live.epoch] = live.size, live.shares, live.credit_index
+            live = replace(live, epoch=epoch, shares=live.size)
+        if event.credit_index != live.credit_index:
+            raise IndexerError(f"bucket {event.bucket_id} of market {event.market} differs")
+        self.buckets[key] = replace(
+            live, size=live.size + event.joined_base, shares=live.shares + event.shares
+        )
+
+    def _on_ForcedClose(self, event: Event) -> None:
+        key, live = self._funded(event.market, event.bucket_id)
+        self.buckets[key] = replace(
+            live, size=live.size - event.size, credit_index=event.credit_index
+        )
+
+
+def _partners(events: list[Event]) -> dict[int, int]:
+    """For each exchange: the place of its first `PositionChanged` and that of its second."""
+    found = {}
+    for place, event in enumerate(events):
+        if event.name not in ("Fill", "Liquidated"):
+            continue
+        names = ("buyer", "seller") if event.name == "Fill" else ("account", "liquidator")
+        pair = []
+        for account in (event.args[name] for name in names):
+            for earlier in range(place - 1, -1, -1):
+                candidate = events[earlier]
+                if (
+                    candidate.name == "PositionChanged"
+                    and candidate.account == account
+                    and candidate.market == event.market
+                ):
+                    pair.append(earlier)
+                    break
+        if len(pair) != 2:
+            raise IndexerError(f"{event.name} without its two positions")
+        found[min(pair)] = max(pair)
+    return found
