@@ -198,7 +198,7 @@ def _total_length(layout: dict[str, Any]) -> int:
 @click.command()
 @click.option("--jobs", default=2, show_default=True, help="Compilations at a time.")
 def main(jobs: int) -> None:
-    """Compile every deployable, print its size (immutables included), fail where one is too large."""
+    """Compile every deployable and print its size on chain; fail where one is too large."""
     from rich.console import Console
     from rich.table import Table
 

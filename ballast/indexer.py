@@ -1,8 +1,8 @@
 """The clearinghouse's book from logs alone: no view is asked.
 
 `Indexer.apply` takes the logs of one transaction after the other; `Indexer.book` is then what
-`mirror.Reader` would read from the chain, to the last unit, at any later time until the next
-transaction. The arithmetic is that of `ballast.mirror`; what is added here is what each event means:
+`mirror.Reader` would read from the chain, to the last unit, at any time until the next one.
+The arithmetic is that of `ballast.mirror`; what is added here is what each event means:
 
 - a position, a claim or a debt is what its last event says;
 - the cash of an account, a pool, insurance, fees and the reserve are the vault's entries, summed;
@@ -17,6 +17,7 @@ the `UnsettledChanged` that follows. So a transaction's logs are applied as a wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -147,11 +148,14 @@ class Indexer:
             for number, g in sorted(self._groups.items())
         }
         accounts = {account: self._account(account, funding) for account in self._accounts}
-        system = [self._cash.get(key, 0) for key in (1, 2, 3)]
-        return Book(accounts, markets, groups, *system, total=sum(self._cash.values()))
+        insurance, fees, reserve = (self._cash.get(key, 0) for key in (1, 2, 3))
+        total = sum(self._cash.values())
+        return Book(accounts, markets, groups, insurance, fees, reserve, total)
 
     def _interest(self, market: int) -> int:
-        return sum(b.size for key, b in self.buckets.items() if key >> 32 == market and key >> 16 & 1)
+        return sum(
+            b.size for key, b in self.buckets.items() if key >> 32 == market and key >> 16 & 1
+        )
 
     def _account(self, account: bytes, funding: dict[int, int]) -> Account:
         known = self._accounts[account]
@@ -206,7 +210,7 @@ class Indexer:
                 self._place(event)
             elif event.name == "ClaimsChanged":
                 self._claims_changed(event, events[place + 1 :])
-            elif (handler := getattr(self, f"_on_{event.name}", None)) is not None:
+            elif (handler := getattr(self, f"_on_{_snake(event.name)}", None)) is not None:
                 handler(event)
 
     def _known(self, account: bytes) -> _Account:
@@ -232,31 +236,31 @@ class Indexer:
         if number >= _SYSTEM:
             self._known(key)
 
-    def _on_Deposited(self, event: Event) -> None:
+    def _on_deposited(self, event: Event) -> None:
         self._enter(event.account, event.amount_quote)
 
-    def _on_Withdrawn(self, event: Event) -> None:
+    def _on_withdrawn(self, event: Event) -> None:
         self._enter(event.account, -event.amount_quote)
 
-    def _on_Moved(self, event: Event) -> None:
+    def _on_moved(self, event: Event) -> None:
         self._enter(event.source, -event.amount_quote)
         self._enter(event.target, event.amount_quote)
 
-    def _on_Donated(self, event: Event) -> None:
+    def _on_donated(self, event: Event) -> None:
         self._enter(event.key, event.amount_quote)
 
-    def _on_Staked(self, event: Event) -> None:
+    def _on_staked(self, event: Event) -> None:
         self._enter((1).to_bytes(32, "big"), event.amount_quote)
 
-    def _on_Unstaked(self, event: Event) -> None:
+    def _on_unstaked(self, event: Event) -> None:
         self._enter((1).to_bytes(32, "big"), -event.amount_quote)
 
-    def _on_FeesCollected(self, event: Event) -> None:
+    def _on_fees_collected(self, event: Event) -> None:
         self._enter((2).to_bytes(32, "big"), -event.amount_quote)
 
     # Markets and groups
 
-    def _on_MarketSet(self, event: Event) -> None:
+    def _on_market_set(self, event: Event) -> None:
         known = self._markets.setdefault(event.market, _Market(Market(*(0,) * 10)))
         if known.funding_cap_bps == 0:
             known.sampled_at = self._now
@@ -266,10 +270,10 @@ class Indexer:
         known.insurance_cap = event.params.insurance_cap_quote
         known.refill = event.params.insurance_refill_seconds
 
-    def _on_GroupSet(self, event: Event) -> None:
+    def _on_group_set(self, event: Event) -> None:
         self._groups.setdefault(event.group, _Group())
 
-    def _on_PriceFixed(self, event: Event) -> None:
+    def _on_price_fixed(self, event: Event) -> None:
         known = self._market(event.market)
         known.record = replace(
             known.record,
@@ -281,7 +285,7 @@ class Indexer:
             accrued_at=self._now,
         )
 
-    def _on_Fill(self, event: Event) -> None:
+    def _on_fill(self, event: Event) -> None:
         """The fill's premium enters the average (modules/pricing.vy, `_sample`)."""
         known = self._market(event.market)
         elapsed = self._now - known.sampled_at
@@ -298,7 +302,7 @@ class Indexer:
         known.record = replace(known.record, premium=known.record.premium + moved)
         known.sampled_at += elapsed
 
-    def _on_InsuranceDrawn(self, event: Event) -> None:
+    def _on_insurance_drawn(self, event: Event) -> None:
         if event.market == 0:
             return
         known = self._market(event.market)
@@ -309,13 +313,13 @@ class Indexer:
 
     # Claims and debts
 
-    def _on_GroupChosen(self, event: Event) -> None:
+    def _on_group_chosen(self, event: Event) -> None:
         self._known(event.account).group = event.group
 
-    def _on_ShortfallChanged(self, event: Event) -> None:
+    def _on_shortfall_changed(self, event: Event) -> None:
         self._group(event.group).shortfall = event.shortfall_quote
 
-    def _on_UnsettledChanged(self, event: Event) -> None:
+    def _on_unsettled_changed(self, event: Event) -> None:
         self._known(event.account).unsettled = _Unsettled(
             event.claim_shares, event.epoch, event.credit_index, event.debt_quote
         )
@@ -324,17 +328,13 @@ class Indexer:
         known = self._group(event.group)
         if event.epoch != known.claims.epoch:
             self._retire_claims(event.group, later)
-        known.claims = Bucket(
-            event.waiting_quote, event.shares, event.epoch, event.credit_index, 0
-        )
+        known.claims = Bucket(event.waiting_quote, event.shares, event.epoch, event.credit_index, 0)
         known.allotted = event.allotted_quote
 
     def _retire_claims(self, group: int, later: list[Event]) -> None:
         """How an epoch of claims ended: the joiner's own claim had been taken out before."""
         claims = self._groups[group].claims
-        joiner = next(
-            (e for e in later if e.name == "UnsettledChanged" and e.group == group), None
-        )
+        joiner = next((e for e in later if e.name == "UnsettledChanged" and e.group == group), None)
         if joiner is None:
             raise IndexerError(f"claims of group {group} without their account")
         account = self._known(joiner.account)
@@ -395,11 +395,15 @@ class Indexer:
             live, size=live.size + event.joined_base, shares=live.shares + event.shares
         )
 
-    def _on_ForcedClose(self, event: Event) -> None:
+    def _on_forced_close(self, event: Event) -> None:
         key, live = self._funded(event.market, event.bucket_id)
         self.buckets[key] = replace(
             live, size=live.size - event.size, credit_index=event.credit_index
         )
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
 
 
 def _partners(events: list[Event]) -> dict[int, int]:

@@ -54,8 +54,8 @@ class Bucket:
     def decode(cls, head: int, tail: int) -> Bucket:
         """From its two words."""
         return cls(
-            _bits(head, 0, 96),
-            _bits(head, 96, 128),
+            _bits(head, 0, 104),
+            _bits(head, 104, 120),
             head >> 224,
             _signed(tail, 0, 128),
             _signed(tail, 128, 128),
@@ -137,10 +137,8 @@ class Leg:
 
     def result(self, price: int) -> int:
         """V: what closing at `price` would book."""
-        if self.is_long:
-            proceeds = self.size * price // WAD
-        else:
-            proceeds = -_ceil_div(self.size * price, WAD)
+        worth = self.size * price
+        proceeds = worth // WAD if self.is_long else -_ceil_div(worth, WAD)
         return self.realised + proceeds - self.cost_basis(self.size)
 
 
@@ -329,9 +327,7 @@ class Reader:
                 head = [next(words) for _ in range(4)]
                 legs = (head[0] >> 64).bit_length() + 11
                 raw.append((account, head + [next(words) for _ in range(4 * (legs // 12))]))
-        known = {
-            m: Market.decode(next(words), next(words), next(words)) for m in markets
-        }
+        known = {m: Market.decode(next(words), next(words), next(words)) for m in markets}
         groups = {}
         for group in self.groups:
             claims = Bucket.decode(next(words), next(words))
@@ -352,7 +348,7 @@ class Reader:
         group = _bits(head, 0, 12)
         claim = debt = 0
         if _bits(head, 12, 1):
-            debt = _bits(unsettled, 128, 96)
+            debt = index >> 128
             _, waiting, allotted = member(
                 CLAIMS_KEY + group,
                 groups[group].claims,

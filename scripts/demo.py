@@ -40,13 +40,21 @@ FUEL_WEI = 10**18
 )
 @click.option("--traders", default=60, show_default=True, type=click.IntRange(2, 2_000))
 @click.option("--seed", default=PopulationConfig.seed, show_default=True, type=click.IntRange(0))
-@click.option("--insurance", default=ReplayConfig.insurance_quote, show_default=True,
-              type=click.IntRange(1), help="Staked in the insurance fund, whole quote.")
-@click.option("--buckets", default=2, show_default=True, type=click.IntRange(1, 200),
-              help="Buckets one deleverage call takes at most.")
-def cli(
-    provider: Any, prices: Path, traders: int, seed: int, insurance: int, buckets: int
-) -> None:
+@click.option(
+    "--insurance",
+    default=ReplayConfig.insurance_quote,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Staked in the insurance fund, whole quote.",
+)
+@click.option(
+    "--buckets",
+    default=2,
+    show_default=True,
+    type=click.IntRange(1, 200),
+    help="Buckets one deleverage call takes at most.",
+)
+def cli(provider: Any, prices: Path, traders: int, seed: int, insurance: int, buckets: int) -> None:
     """Replay a crash against a fresh deployment; exit 1 at the first violated invariant."""
     logger.set_level(LogLevel.ERROR)
     try:
@@ -56,9 +64,7 @@ def cli(
     sys.exit(1 if violated else 0)
 
 
-def run(
-    provider: Any, prices: Path, traders: int, seed: int, insurance: int, buckets: int
-) -> bool:
+def run(provider: Any, prices: Path, traders: int, seed: int, insurance: int, buckets: int) -> bool:
     """What the command does; whether an invariant was violated. Raises `BallastError`."""
     began = time.monotonic()
     chain = ApeChain(provider)
@@ -77,13 +83,20 @@ def run(
         chain.send(address, b"", sender=bank, value=FUEL_WEI)
 
     with Progress(
-        TextColumn("{task.description:10}"), BarColumn(), MofNCompleteColumn(),
-        TimeElapsedColumn(), TextColumn("{task.fields[now]}"), console=CONSOLE,
+        TextColumn("{task.description:10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[now]}"),
+        console=CONSOLE,
     ) as bars:
         doing = bars.add_task("deploy", total=None, now="")
         collateral = deploy_token(chain, bank, 6)
         kept = deploy(
-            chain, asked, sender=bank, collateral=collateral,
+            chain,
+            asked,
+            sender=bank,
+            collateral=collateral,
             progress=lambda line: bars.update(doing, now=line[:50]),
         )
         bars.update(doing, total=1, completed=1, now=f"{len(kept.contracts)} contracts")

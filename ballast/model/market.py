@@ -14,6 +14,7 @@ FUNDING_PERIOD_SECONDS = 8 * 3600
 FULL_SAMPLE_SHARE = 64
 """A fill of this part (1/64) of the open interest weighs all the time since the last one."""
 
+
 @dataclass(frozen=True, slots=True)
 class MarketParams:
     """As `list_market` takes them: bps of 1e4, sizes and amounts in WAD."""

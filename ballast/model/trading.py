@@ -74,9 +74,7 @@ def _increase(market: Market, leg: Leg, delta: int, price: int) -> None:
     market.residue.carry += leg.size * leg.entry - cost
 
 
-def fill(
-    state: State, market_id: int, buyer: Side, seller: Side, size: int, price: int
-) -> None:
+def fill(state: State, market_id: int, buyer: Side, seller: Side, size: int, price: int) -> None:
     """One fill; both sides are checked after it."""
     require(buyer.account != seller.account, "fill: self trade")
     require(size > 0, "fill: no size")
@@ -101,8 +99,8 @@ def fill(
     pass_on_freshness(state, market_id, (buyer.account, seller.account), fresh, size, price)
     for side in (buyer, seller):
         _charge(state, market_id, side, size * price // WAD)
-    for side in before:
-        _after(state, market_id, side)
+    for earlier in before:
+        _after(state, market_id, earlier)
     market.sample(size * SIZE_ONE, price, state.now)
 
 

@@ -1,11 +1,11 @@
 """The invariants a replay checks after every step: S1, S2, S3 and S6, against the exact model.
 
-Tolerance. A call rounds each amount it books by less than 4 wei an account (positions.vy, ledger.vy),
-each view of a member's size by less than 1 wei of base (worth the price) and each credit by less than
-1 wei + shares / 2^72 (share_buckets.vy); an averaged entry price is rounded by less than 1 wei a base
-(trading.vy). An account takes part in a call at most once as party and
-once as member of a bucket, so after n calls an account's figures lie within
-`n (6 + 2 price + size + size / 2^72)` wei of the exact ones, and a group's sum within that for each account.
+Tolerance. A call rounds each amount it books by less than 4 wei an account (positions.vy,
+ledger.vy), each view of a member's size by less than 1 wei of base (worth the price) and each
+credit by less than 1 wei + shares / 2^72 (share_buckets.vy); an averaged entry price is rounded by
+less than 1 wei a base (trading.vy). An account takes part in a call at most once as party and once
+as member of a bucket, so after n calls an account's figures lie within `n (6 + 2 price + size +
+size / 2^72)` wei of the exact ones, and a group's sum within that for each account.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ def compare(twin: Twin, book: Book, slack: int) -> list[str]:
 def profit_only(
     before: Book, after: Book, bankrupt: bytes, markets: Iterable[int], slack: int
 ) -> list[str]:
-    """S3: forced closes in these markets cost nobody more than the profit he had not been paid there."""
+    """S3: forced closes in these markets cost nobody more than the profit he had not been paid
+    there."""
     closed = set(markets)
     found = []
     for account, state in before.accounts.items():

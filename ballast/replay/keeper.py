@@ -1,8 +1,8 @@
 """The replay's keeper: settles, liquidates, draws on the fund and deleverages, as anybody could.
 
 It sees the book (one batched read), simulates what it is about to send, and owns one account with
-which it takes positions over for as long as its margin lasts. What it cannot take over goes bankrupt
-if the price runs on, and is then resolved by insurance and the queue.
+which it takes positions over for as long as its margin lasts. What it cannot take over goes
+bankrupt if the price runs on, and is then resolved by insurance and the queue.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ class Keeper:
         return any(self._try("liquidate", account, leg.market) for leg in legs if leg.size)
 
     def _settle(self, book: Book) -> bool:
-        """Where claims wait: let an open loss pay them, largest first; then hand out what is allotted."""
+        """Where claims wait: let an open loss pay them, largest first; then hand out what is
+        allotted."""
         for group, money in book.groups.items():
             if not money.claims.size:
                 continue

@@ -72,8 +72,11 @@ def print_stages(console: Console, result: Result) -> None:
         ("", "volume", quote(result.liquidated_quote)),
         ("2 insurance", "paid", quote(result.insurance_paid_quote)),
         ("", "lowest balance", f"{low:,.2f}"),
-        ("3 deleveraging", "calls (resumed)",
-         f"{result.deleverage_calls} ({result.deleverage_resumed})"),
+        (
+            "3 deleveraging",
+            "calls (resumed)",
+            f"{result.deleverage_calls} ({result.deleverage_resumed})",
+        ),
         ("", "volume", quote(result.adl_quote)),
         ("", "deficit after insurance", quote(result.deficit_quote)),
         ("", "profit taken from winners", quote(result.profit_taken_quote)),
@@ -93,7 +96,13 @@ def print_bands(console: Console, forced: list[Forced]) -> None:
     if not forced:
         return
     table = Table(
-        "trader", "market", "closes", "size", "profit taken", "most of its profit", "band before",
+        "trader",
+        "market",
+        "closes",
+        "size",
+        "profit taken",
+        "most of its profit",
+        "band before",
         title="Deleveraged traders, and the band (1 to 5) the chain showed a minute before",
         title_justify="left",
     )
@@ -157,15 +166,19 @@ def plot(path: Path, result: Result) -> None:
         sizes = [20 + 120 * min(1.0, quote / 500_000) for _, _, _, quote in marks]
         moments = [datetime.fromtimestamp(t, UTC) for t, _, _, _ in marks]
         top.scatter(
-            moments, heights, s=sizes, marker=marker, color=color, label=kind, zorder=3  # type: ignore[arg-type]
+            moments,
+            heights,
+            s=sizes,
+            marker=marker,
+            color=color,
+            label=kind,
+            zorder=3,
         )
     top.legend(loc="lower left", ncols=5)
     top.set_title("A crash through the waterfall")
     middle.fill_between(times, result.insurance, color="tab:green", alpha=0.4)
     middle.set_ylabel("insurance fund, quote")
-    bottom.stackplot(
-        times, *result.interest.values(), labels=list(result.interest), alpha=0.7
-    )
+    bottom.stackplot(times, *result.interest.values(), labels=list(result.interest), alpha=0.7)
     bottom.set_ylabel("open interest, quote")
     bottom.legend(loc="lower left", ncols=5)
     bottom.xaxis.set_major_formatter(DateFormatter("%d %b %H:%M", tz=UTC))

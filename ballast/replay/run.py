@@ -17,8 +17,8 @@ from ballast.mirror import WAD, Book
 from ballast.model import grid
 from ballast.population import PopulationConfig
 from ballast.replay import checks
-from ballast.replay.markets import first_prices
 from ballast.replay.keeper import Keeper
+from ballast.replay.markets import first_prices
 from ballast.replay.twin import Twin
 from ballast.scenario import Scenario
 from ballast.signing import Order, account_id, key_from_label
@@ -352,4 +352,3 @@ def bands(book: Book) -> dict[tuple[bytes, int], int]:
 def _order(is_long: bool, place: tuple[int, int], price: int) -> tuple[int, int, int]:
     tier, tick = place
     return -grid.score(is_long, tier, tick, price), -tier, tick if is_long else -tick
-

@@ -117,7 +117,8 @@ class Twin:
     def report(
         self, prices: Mapping[int, int], publishers: Sequence[LocalAccount], *, sender: str
     ) -> None:
-        """Report prices (market ids, WAD); a step the breaker holds is reported again a block later."""
+        """Report prices (market ids, WAD); a step the breaker holds is reported again a block
+        later."""
         self.client.report_prices(prices, publishers, sender=sender)
         waiting = self._observe(prices)
         if waiting:
@@ -134,9 +135,7 @@ class Twin:
             lambda: self._model.settle(account),
         )
 
-    def liquidate(
-        self, account: bytes, market: int, liquidator: bytes, *, sender: str
-    ) -> Receipt:
+    def liquidate(self, account: bytes, market: int, liquidator: bytes, *, sender: str) -> Receipt:
         """Take over as much of a leg as is allowed."""
         return self._both(
             lambda: self.client.liquidate(account, market, liquidator, sender=sender),
@@ -186,4 +185,3 @@ class Twin:
             is_stale = self._model.now - timestamp > self._ages[market]
             status = pending | (model.STALE if is_stale else 0)
             self._model.set_price(market, price, timestamp, status)
-

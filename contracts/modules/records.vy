@@ -9,8 +9,8 @@
 
        account     group 12 | unsettled flag 1 | - 51 | up to sixteen market ids, 12 each
        position    size 96 | entry 96 | bucket id 48 | fees paid in cents 16      shares 128 | credit index 128
-       bucket      size 96 | shares 128 | epoch 32                                credit index 128 | funding index 128
-       unsettled   claim shares 128 | debt 96 | epoch 32                          credit index 128 | -
+       bucket      size 104 | shares 120 | epoch 32                               credit index 128 | funding index 128
+       unsettled   claim shares 128 | - 96 | epoch 32                             credit index 128 | debt 128
        price       price 96 | timestamp 40 | block 48 | status 8 | premium average 64
        funding     index 128 | accrued at 40 | sampled at 40
        interest    open interest 96 | insurance used 96 | used at 40
@@ -39,6 +39,8 @@ MASK_40: constant(uint256) = 2**40 - 1
 MASK_48: constant(uint256) = 2**48 - 1
 MASK_64: constant(uint256) = 2**64 - 1
 MASK_96: constant(uint256) = 2**96 - 1
+MASK_104: constant(uint256) = 2**104 - 1
+MASK_120: constant(uint256) = 2**120 - 1
 MASK_128: constant(uint256) = 2**128 - 1
 MICRO: constant(uint256) = 10**12
 CLAIMS: constant(uint256) = 2**64
@@ -171,15 +173,11 @@ def _bits_128(amount: int256) -> uint256:
 
 @internal
 @pure
-def _bits_96(amount: uint256) -> uint256:
-    assert amount <= MASK_96, "records: amount overflow"
-    return amount
-
-
-@internal
-@pure
-def _bits_128_unsigned(amount: uint256) -> uint256:
-    assert amount <= MASK_128, "records: shares overflow"
+def _fits(amount: uint256, mask: uint256) -> uint256:
+    """
+    @custom:reverts records: amount overflow
+    """
+    assert amount <= mask, "records: amount overflow"
     return amount
 
 
@@ -265,12 +263,12 @@ def _position(account: bytes32, market: uint256) -> Position:
 @internal
 def _set_position(account: bytes32, market: uint256, p: Position):
     self._positions[account][market][0] = (
-        self._bits_96(p.size)
-        | (self._bits_96(p.entry_price) << 96)
+        self._fits(p.size, MASK_96)
+        | (self._fits(p.entry_price, MASK_96) << 96)
         | (p.bucket_id << 192)
         | (p.fees_cents << 240)
     )
-    self._positions[account][market][1] = self._bits_128_unsigned(p.shares) | (
+    self._positions[account][market][1] = self._fits(p.shares, MASK_128) | (
         self._bits_128(p.credit_index) << 128
     )
 
@@ -289,8 +287,8 @@ def _bucket(key: uint256) -> Bucket:
     head: uint256 = self._buckets[key][0]
     tail: uint256 = self._buckets[key][1]
     return Bucket(
-        size=head & MASK_96,
-        shares=(head >> 96) & MASK_128,
+        size=head & MASK_104,
+        shares=(head >> 104) & MASK_120,
         epoch=head >> 224,
         credit_index=self._low_signed(tail),
         funding_index=self._high_signed(tail),
@@ -304,13 +302,13 @@ def _bucket_size(key: uint256) -> (uint256, uint256):
     @return Size and epoch alone, for a walk that will not touch the bucket.
     """
     head: uint256 = self._buckets[key][0]
-    return head & MASK_96, head >> 224
+    return head & MASK_104, head >> 224
 
 
 @internal
 def _set_bucket(key: uint256, b: Bucket):
     self._buckets[key][0] = (
-        self._bits_96(b.size) | (self._bits_128_unsigned(b.shares) << 96) | (b.epoch << 224)
+        self._fits(b.size, MASK_104) | (self._fits(b.shares, MASK_120) << 104) | (b.epoch << 224)
     )
     self._buckets[key][1] = self._bits_128(b.credit_index) | (
         self._bits_128(b.funding_index) << 128
@@ -326,8 +324,8 @@ def _retired_bucket(key: uint256, epoch: uint256) -> Bucket:
     """
     head: uint256 = self._retired[key][epoch][0]
     return Bucket(
-        size=head & MASK_96,
-        shares=(head >> 96) & MASK_128,
+        size=head & MASK_104,
+        shares=head >> 104,
         epoch=epoch,
         credit_index=self._low_signed(self._retired[key][epoch][1]),
         funding_index=0,
@@ -336,7 +334,7 @@ def _retired_bucket(key: uint256, epoch: uint256) -> Bucket:
 
 @internal
 def _retire_bucket(key: uint256, b: Bucket):
-    self._retired[key][b.epoch] = [b.size | (b.shares << 96), self._bits_128(b.credit_index)]
+    self._retired[key][b.epoch] = [b.size | (b.shares << 104), self._bits_128(b.credit_index)]
 
 
 # Unsettled results.
@@ -346,20 +344,21 @@ def _retire_bucket(key: uint256, b: Bucket):
 @view
 def _unsettled_of(account: bytes32) -> Unsettled:
     head: uint256 = self._unsettled[account][0]
+    tail: uint256 = self._unsettled[account][1]
     return Unsettled(
         shares=head & MASK_128,
-        debt_quote=(head >> 128) & MASK_96,
+        debt_quote=tail >> 128,
         epoch=head >> 224,
-        credit_index=self._low_signed(self._unsettled[account][1]),
+        credit_index=self._low_signed(tail),
     )
 
 
 @internal
 def _set_unsettled(account: bytes32, u: Unsettled):
-    self._unsettled[account][0] = (
-        self._bits_128_unsigned(u.shares) | (self._bits_96(u.debt_quote) << 128) | (u.epoch << 224)
+    self._unsettled[account][0] = u.shares | (u.epoch << 224)
+    self._unsettled[account][1] = self._bits_128(u.credit_index) | (
+        self._fits(u.debt_quote, MASK_128) << 128
     )
-    self._unsettled[account][1] = self._bits_128(u.credit_index)
 
 
 # Markets.
@@ -382,7 +381,7 @@ def _price_record(market: uint256) -> PriceRecord:
 def _set_price_record(market: uint256, p: PriceRecord):
     # The premium average is clamped to +-100 % (1e18), far inside 64 bits.
     self._prices[market] = (
-        self._bits_96(p.price)
+        self._fits(p.price, MASK_96)
         | (p.timestamp << 96)
         | (p.block_number << 136)
         | (p.status << 184)
@@ -416,7 +415,7 @@ def _open_interest(market: uint256) -> uint256:
 
 @internal
 def _set_open_interest(market: uint256, size: uint256):
-    self._interests[market] = ((self._interests[market] >> 96) << 96) | self._bits_96(size)
+    self._interests[market] = ((self._interests[market] >> 96) << 96) | self._fits(size, MASK_96)
 
 
 @internal
@@ -429,7 +428,7 @@ def _market_allowance(market: uint256) -> Allowance:
 @internal
 def _set_market_allowance(market: uint256, a: Allowance):
     self._interests[market] = (
-        (self._interests[market] & MASK_96) | (self._bits_96(a.used_quote) << 96) | (a.used_at << 192)
+        (self._interests[market] & MASK_96) | (self._fits(a.used_quote, MASK_96) << 96) | (a.used_at << 192)
     )
 
 
@@ -443,7 +442,7 @@ def _group_allowance(group: uint256) -> Allowance:
 @internal
 def _set_group_allowance(group: uint256, a: Allowance):
     self._groups[group] = (
-        (self._groups[group] & MASK_128) | (self._bits_96(a.used_quote) << 128) | (a.used_at << 224)
+        (self._groups[group] & MASK_128) | (self._fits(a.used_quote, MASK_96) << 128) | (a.used_at << 224)
     )
 
 
@@ -460,7 +459,7 @@ def _group_cap(group: uint256) -> (uint256, uint256):
 @internal
 def _set_group_cap(group: uint256, cap_quote: uint256, refill_seconds: uint256):
     self._groups[group] = (
-        ((self._groups[group] >> 128) << 128) | self._bits_96(cap_quote) | (refill_seconds << 96)
+        ((self._groups[group] >> 128) << 128) | self._fits(cap_quote, MASK_96) | (refill_seconds << 96)
     )
 
 
@@ -478,8 +477,8 @@ def _shortfall(group: uint256) -> uint256:
 
 @internal
 def _set_money(group: uint256, allotted: uint256, shortfall: uint256):
-    self._money[group] = self._bits_128_unsigned(allotted) | (
-        self._bits_128_unsigned(shortfall) << 128
+    self._money[group] = self._fits(allotted, MASK_128) | (
+        self._fits(shortfall, MASK_128) << 128
     )
 
 

@@ -1,7 +1,8 @@
-"""The gas of every hot operation against the committed snapshot, and S9: flat in counterparties, linear in buckets.
+"""The gas of every hot operation against the committed snapshot, and S9: flat in counterparties,
+linear in buckets.
 
-Each figure is that of a cold transaction in a block of its own, price fixing included; base cost and call
-data count. Counterparties come in through `fill`.
+Each figure is that of a cold transaction in a block of its own, price fixing included; base cost
+and call data count. Counterparties come in through `fill`.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def deleverage_gas(counterparties: int = 1, buckets: int = 1) -> int:
     world.donate(INSURANCE, WAD)
     world.price(85 * WAD)
     queue = world.clearing.view.queue(1, False, 0, 256)
-    assert sum(entry[4] for entry in queue) == size and len(queue) == buckets
+    assert sum(entry[4] for entry in queue) == size
+    assert len(queue) == buckets
     assert world.clearing.view.equity(big) < 0
     receipt = world.clearing.send.deleverage(big, sender=KEEPER, exact_gas=True)
     assert world.clearing.returned(receipt, "deleverage", 1) == (0, 0)
@@ -152,7 +154,8 @@ class Exchange:
 
 
 def test_orders_and_prices(gas_snapshot: Snapshot) -> None:
-    """Trades through signed orders: two flat accounts into an empty and an occupied bucket, increase, close; a report."""
+    """Trades through signed orders: two flat accounts into an empty and an occupied bucket,
+    increase, close; a report."""
     exchange = Exchange()
     price = 100_000 * WAD
     for label in ("a", "b", "c", "d"):

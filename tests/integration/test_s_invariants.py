@@ -186,6 +186,29 @@ def test_s7_liquidation_with_equity_keeps_health(cash: int):
     world.sound()
 
 
+@pytest.mark.parametrize("odd", [0, 1, 12_345, WAD // 3, WAD - 1])
+def test_s7_part_taken_at_no_equity_costs_at_most_a_wei(odd: int):
+    """S7, to the last unit: two parts of a leg are rounded apart, so E = 0 may become -1; then the
+    account is resolved like any other. With the whole leg taken nothing is lost."""
+    size = 10 * WAD + odd
+    for cash in range(120 * WAD + 12 * odd - 4, 120 * WAD + 12 * odd + 5):
+        world, loser, _ = stage(cash, size, (size,), params=PENALTY)
+        liquidator = world.trader("liquidator", 10_000 * WAD)
+        world.price(88 * WAD + odd)
+        before, args = world.equity(loser), (liquidator,)
+        if not 0 <= before <= 2 * 10**18:
+            continue
+        with world.chain.rolled_back():
+            world.clearing.send.liquidate(loser, 1, MAX, *args, sender=address("liquidator"))
+            assert world.equity(loser) >= 0
+        part = 3 * WAD + odd // 2
+        world.clearing.send.liquidate(loser, 1, part, *args, sender=address("liquidator"))
+        assert world.equity(loser) >= -1
+        if world.equity(loser) < 0:
+            world.close_all(loser)
+        world.sound()
+
+
 @pytest.mark.parametrize("part", [WAD, 3 * WAD + 1, MAX])
 def test_s7_take_over_of_a_bankrupt_does_not_lower_its_equity(part: int):
     """S7: with E < 0 a liquidation does not lower E, and insurance pays the size's share."""

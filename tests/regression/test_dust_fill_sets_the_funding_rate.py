@@ -1,8 +1,9 @@
 """A wash trade of the minimum size must not set the funding rate that everybody pays.
 
-`pricing._sample` weighs a fill by the time since the last one alone. After an hour without a trade one fill of 1 quote between
-two accounts of one owner moves the average to half the premium's cap, and one a block keeps it there, however large the
-honest volume at the oracle price in the same block.
+`pricing._sample` weighs a fill by the time since the last one alone. After an hour without a trade
+one fill of 1 quote between two accounts of one owner moves the average to half the premium's cap,
+and one a block keeps it there, however large the honest volume at the oracle price in the same
+block.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ def test_dust_between_two_accounts_of_one_owner_does_not_set_the_rate():
     side = 0
     for _ in range(60):
         world.next_block(60)
-        # 1.2 quote bought at 5 % above the oracle price, then sold back to the other account next time.
+        # 1.2 quote at 5 % above the oracle price, sold back to the other account next time.
         world.fill(wash[0], wash[1], WAD // 80, 105 * WAD)
-        # An honest trade of 10,000 quote at the oracle price in the same block weighs nothing.
+        # Beside it an honest trade of 10,000 quote at the oracle price.
         buyer, seller = (victim, attacker) if side else (attacker, victim)
         side ^= 1
         world.fill(buyer, seller, 100 * WAD, 100 * WAD)

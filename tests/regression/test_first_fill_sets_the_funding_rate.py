@@ -7,9 +7,7 @@ from dataclasses import replace
 
 from tests.support.world import WAD, ZERO_FEES, World
 
-PARAMS = replace(
-    ZERO_FEES, premium_cap_bps=200, funding_cap_bps=75, premium_window_seconds=3_600
-)
+PARAMS = replace(ZERO_FEES, premium_cap_bps=200, funding_cap_bps=75, premium_window_seconds=3_600)
 
 
 def test_first_fill_weighs_the_time_since_listing() -> None:

@@ -1,8 +1,9 @@
 """Money borrowed for one transaction must not move its owner back in the deleveraging queue.
 
-A deposit does not count for the tier in its block, but it did as soon as it had been lost to the depositor's other
-account in a fill between the two: the winner's cash was not `fresh`, so it lowered its leverage, let a rival be deleveraged
-in its place, and could be withdrawn again, all in one block.
+A deposit does not count for the tier in its block, but it did as soon as it had been lost to the
+depositor's other account in a fill between the two: the winner's cash was not `fresh`, so it
+lowered its leverage, let a rival be deleveraged in its place, and could be withdrawn again, all in
+one block.
 """
 
 from __future__ import annotations

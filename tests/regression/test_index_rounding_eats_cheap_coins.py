@@ -1,8 +1,9 @@
 """Rounding of a bucket's credit per share must stay dust beside the position it is rounded for.
 
-A bucket that was drained keeps up to 2^32 shares per wei of size, and everyone who joins gets as many. Each time its funding is
-stored, the credit index is floored to 2^-72 quote a share: up to size x 2^-40 wei, a constant per base whatever the price.
-Of a coin at 1e-8 quote that is 1e-4 of the notional a block, taken from all members (also from those who should receive).
+A bucket that was drained keeps up to 2^32 shares per wei of size, and everyone who joins gets as
+many. Each time its funding is stored, the credit index is floored to 2^-72 quote a share: up to
+size x 2^-40 wei, a constant per base whatever the price. Of a coin at 1e-8 quote that is 1e-4 of
+the notional a block, taken from all members (also from those who should receive).
 """
 
 from __future__ import annotations
@@ -53,4 +54,6 @@ def test_a_hundred_blocks_of_small_funding_cost_what_the_index_says():
     owed = size * (view.funding(1)[0] - index) // WAD
     lost = before - view.equity(victim)
     notional = size * PRICE // WAD
-    assert lost - owed < notional // 10**6, f"{(lost - owed) / notional:.2%} of the position lost to rounding"
+    assert lost - owed < notional // 10**6, (
+        f"{(lost - owed) / notional:.2%} of the position lost to rounding"
+    )

@@ -1,8 +1,9 @@
 """A pair of one's own accounts must not get more from insurance than the leg's maintenance margin.
 
-The cap of a leg holds while the leg is there. A winner that leaves through a fill before the loser is deleveraged turns its profit into a
-claim, so the loser's deficit finds nobody to take it and arrives at the write-off, which draws on insurance up to the group's allowance,
-with no regard to what the account ever was: the fund pays the winner's claim.
+The cap of a leg holds while the leg is there. A winner that leaves through a fill before the loser
+is deleveraged turns its profit into a claim, so the loser's deficit finds nobody to take it and
+arrives at the write-off, which draws on insurance up to the group's allowance, with no regard to
+what the account ever was: the fund pays the winner's claim.
 """
 
 from __future__ import annotations
@@ -25,4 +26,6 @@ def test_a_hedged_pair_draws_at_most_the_legs_maintenance_margin():
     world.clearing.send.settle(short, sender=address("attacker"))
     drawn = 100_000 * WAD - world.vault.view.insurance()
     profit = world.cash(short) + world.cash(long) - 2_000 * WAD
-    assert drawn <= maintenance, f"drawn {drawn // WAD}, maintenance {maintenance // WAD}, profit {profit // WAD}"
+    assert drawn <= maintenance, (
+        f"drawn {drawn // WAD}, maintenance {maintenance // WAD}, profit {profit // WAD}"
+    )

@@ -1,8 +1,9 @@
 """The reward for deleveraging must not pay for making the bankruptcy.
 
-`liquidate`'s top-up never exceeds the fees the leg has paid; `deleverage`'s reward is `reward_bps` of the notional closed whatever
-the legs paid. With a reward above the fees (hard bounds: 100 bps and 0 bps) a hedged pair of one's own accounts, at the smallest
-margin, turns every price move of one initial margin into a withdrawal from the keeper reserve.
+`liquidate`'s top-up never exceeds the fees the leg has paid; `deleverage`'s reward is `reward_bps`
+of the notional closed whatever the legs paid. With a reward above the fees (hard bounds: 100 bps
+and 0 bps) a hedged pair of one's own accounts, at the smallest margin, turns every price move of
+one initial margin into a withdrawal from the keeper reserve.
 """
 
 from __future__ import annotations

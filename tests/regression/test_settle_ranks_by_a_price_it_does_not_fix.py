@@ -1,7 +1,8 @@
 """What ranks an account in a block is the price of that block.
 
-`settle` draws on an open loss and re-ranks the leg by all legs of the account, but fixed the price of the drawn leg's market alone:
-the other markets could be reported, and traded, at another price later in the same block.
+`settle` draws on an open loss and re-ranks the leg by all legs of the account, but fixed the price
+of the drawn leg's market alone: the other markets could be reported, and traded, at another price
+later in the same block.
 """
 
 from __future__ import annotations

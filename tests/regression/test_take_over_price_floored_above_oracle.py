@@ -1,8 +1,10 @@
-"""A take-over of a short below the grid's lowest price must not cost it more than oracle price and penalty.
+"""A take-over of a short below the grid's lowest price must not cost it more than oracle price and
+penalty.
 
-`liquidation._liquidate` lifted the penalised price to `grid.MIN_PRICE` (2^32 wei), so that the liquidator's entry
-lies on the grid. Under an oracle price below that, the account bought back at several times the oracle price, and the
-liquidator had the difference: a healthy margin was turned into a bankruptcy (S7).
+`liquidation._liquidate` lifted the penalised price to `grid.MIN_PRICE` (2^32 wei), so that the
+liquidator's entry lies on the grid. Under an oracle price below that, the account bought back at
+several times the oracle price, and the liquidator had the difference: a healthy margin was turned
+into a bankruptcy (S7).
 """
 
 from __future__ import annotations

@@ -116,9 +116,9 @@ def deploy_core(chain: Revm, decimals: int = 18, token: str = "Token") -> Deploy
     fund = make("InsuranceFund", vault.address, "Ballast Insurance", "bINS", 86_400, 86_400)
     assert (core.address, fund.address) == (clearing_at, fund_at)
     abis = [artifact(name).abi for name in ("Clearinghouse", "Governance", "Lens")]
-    events = artifact("WaterfallEngine").abi, artifact("LiquidationEngine").abi
-    events = (*events, artifact("SettlementEngine").abi)
-    clearing = Contract(chain, core.address, *abis, *([e for e in a if e["type"] == "event"] for a in events))
+    for engine in ("WaterfallEngine", "LiquidationEngine", "SettlementEngine"):
+        abis.append([entry for entry in artifact(engine).abi if entry["type"] == "event"])
+    clearing = Contract(chain, core.address, *abis)
     return Deployed(asset, vault, clearing, fund, oracle)
 
 

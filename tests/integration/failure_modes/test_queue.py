@@ -194,8 +194,12 @@ def test_first_in_line_by_the_published_rule_is_closed_first():
     for winner in winners:
         world.fill(loser, winner, WAD, 100 * WAD)
     world.price(82 * WAD)
-    promised = [entry.bucket_id for entry in queue(world, 1, False)]
-    assert len(promised) == 4
+    page = queue(world, 1, False)
+    promised = [entry.bucket_id for entry in page]
+    # One entry price, so leverage decides: 100 over 15, 25, 60, 1,000.
+    assert promised == [world.clearing.view.bucket_of(winner, 1) for winner in winners[::-1]]
+    assert [entry.score for entry in page] == sorted((e.score for e in page), reverse=True)
+    assert [round(entry.score / page[3].score, 9) for entry in page] == [10, 5, 2, 1]
     done = []
     while world.equity(loser) < 0:
         receipt = world.clearing.send.deleverage(loser, sender=world.stranger())

@@ -98,9 +98,7 @@ def test_grows_at_the_average_price_rounded_against_each_side():
     short_entry = (3 * P + 4 * (P + 1)) // 7
     assert long_entry == short_entry + 1
     assert emitted(world, receipt) == [
-        position_changed(
-            buyer, 7 * WAD, long_entry, bucket_id(P, 0, True, 2), left_base=3 * WAD
-        ),
+        position_changed(buyer, 7 * WAD, long_entry, bucket_id(P, 0, True, 2), left_base=3 * WAD),
         position_changed(
             seller, -7 * WAD, short_entry, bucket_id(P, 0, False, 2), left_base=3 * WAD
         ),
@@ -241,7 +239,9 @@ def test_fees_pay_a_shortfall_down_first():
     winner = world.trader("winner", 1_000 * WAD)
     world.fill(broke, winner, 10 * WAD, P)
     world.price(90 * WAD)
-    world.fill(winner, rival, 10 * WAD, 90 * WAD)  # the profit waits, nobody can be deleveraged for it
+    world.fill(
+        winner, rival, 10 * WAD, 90 * WAD
+    )  # the profit waits, nobody can be deleveraged for it
     world.donate(INSURANCE, 1)
     while world.clearing.view.equity(broke) < 0:
         world.deleverage(broke)
@@ -395,7 +395,7 @@ def test_margin_below_initial():
 
 
 def test_unpaid_profit_backs_no_new_risk():
-    world, buyer, seller, rival = setup()
+    world, buyer, _seller, rival = setup()
     world.fill(buyer, rival, 50 * WAD, P)
     world.price(115 * WAD)
     assert world.clearing.view.equity(buyer) == 1_750 * WAD
@@ -408,7 +408,7 @@ def test_unpaid_profit_backs_no_new_risk():
 
 def test_reducing_is_free_above_the_initial_margin_and_never_harms_below_it():
     """S8, and a fill that only reduces must not lower E / MM."""
-    world, buyer, seller, rival = setup()
+    world, buyer, _seller, rival = setup()
     world.fill(buyer, rival, 100 * WAD, P)
     world.price(94 * WAD)
     assert world.clearing.view.equity(buyer) < world.clearing.view.margin(buyer)[1]
@@ -439,7 +439,7 @@ def test_debt_stops_new_risk_until_it_is_paid():
 
 
 def test_a_pause_stops_what_adds_risk_only():
-    world, buyer, seller, rival = setup()
+    world, buyer, seller, _rival = setup()
     world.fill(buyer, seller, 4 * WAD, P)
     for market in (1, 0):
         world.clearing.send.pause(market, True, sender=GUARDIAN)

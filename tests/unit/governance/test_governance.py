@@ -31,7 +31,6 @@ def world() -> World:
     return World(params=REAL_FEES)
 
 
-
 def test_list_market(world):
     receipt = world.clearing.send.list_market(world.params.as_tuple(), sender=OWNER)
     assert world.clearing.returned(receipt, "list_market", 1) == 2
@@ -162,9 +161,7 @@ def test_set_market_at_once_where_no_requirement_rises(world):
     assert tuple(world.clearing.view.market_params(1)) == lower.as_tuple()
 
 
-@pytest.mark.parametrize(
-    "changes", [{"initial_margin_bps": 501}, {"maintenance_margin_bps": 251}]
-)
+@pytest.mark.parametrize("changes", [{"initial_margin_bps": 501}, {"maintenance_margin_bps": 251}])
 def test_a_rise_is_announced_and_waits(world, changes):
     higher = replace(world.params, **changes)
     set_market = world.clearing.send.set_market
@@ -339,9 +336,7 @@ def test_a_pause_stops_no_way_out():
     world.clearing.send.pause(1, True, sender=GUARDIAN)
     world.price(945 * WAD // 10)
     liquidator = world.trader("liquidator", 10_000 * WAD)
-    world.clearing.send.liquidate(
-        weak, 1, WAD, liquidator, sender=address("liquidator")
-    )
+    world.clearing.send.liquidate(weak, 1, WAD, liquidator, sender=address("liquidator"))
     world.price(85 * WAD)
     assert world.deleverage(broke) == (0, 0)
     world.clearing.send.settle(trader, sender=KEEPER)

@@ -48,7 +48,9 @@ def liquidate(world, weak, liquidator, size=MAX, market=1, sender=LIQUIDATOR):
     return world.clearing.send.liquidate(weak, market, size, liquidator, sender=sender)
 
 
-def partial_size(equity: int, maintenance: int, price: int, penalty: int, target_bps=12_000, mm_bps=500):
+def partial_size(
+    equity: int, maintenance: int, price: int, penalty: int, target_bps=12_000, mm_bps=500
+):
     """x = (t MM - E) / (P (t mm - p')), rounded up at each step."""
     relief = target_bps * mm_bps * 10**14 // 10_000
     notional = up((up(maintenance * target_bps, 10_000) - equity) * WAD, relief - penalty)
@@ -199,7 +201,7 @@ def test_the_top_up_ends_at_the_minimum_and_with_the_reserve():
         penalty_insurance_share_bps=0,
         min_reward_quote=WAD,
     )
-    world, weak, rival, liquidator = setup(params=params, cash=110)
+    world, weak, _rival, liquidator = setup(params=params, cash=110)
     world.price(944 * WAD // 10)
     with world.chain.rolled_back():
         receipt = liquidate(world, weak, liquidator, 4 * WAD)
@@ -308,7 +310,7 @@ def test_a_stale_leg_elsewhere_stops_the_liquidator_not_the_account():
 
 
 def test_the_liquidator_must_meet_his_margin_and_have_no_debt():
-    world, weak, rival, _ = setup()
+    world, weak, _rival, _ = setup()
     poor = world.trader("poor", 30 * WAD)
     world.price(92 * WAD)
     sender = address("poor")
@@ -363,7 +365,7 @@ def test_minimum_and_cap_of_the_liquidator():
 
 
 def test_a_liquidator_of_another_group():
-    world, weak, rival, liquidator = setup(prices=(P, P), groups=(1, 2))
+    world, weak, _rival, liquidator = setup(prices=(P, P), groups=(1, 2))
     world.fill(liquidator, world.trader("new", 999 * WAD), WAD, P, 2)
     world.price(945 * WAD // 10)
     with refuses("account: other group"):

@@ -107,7 +107,9 @@ def test_a_market_without_funding_takes_no_samples():
     world.fill(long, short, 10 * WAD, 120 * WAD)
     world.next_block(36_000)
     assert world.clearing.view.funding(1) == (0, 0)
-    world.clearing.send.set_market(1, replace(world.params, funding_cap_bps=100).as_tuple(), sender=OWNER)
+    world.clearing.send.set_market(
+        1, replace(world.params, funding_cap_bps=100).as_tuple(), sender=OWNER
+    )
     world.next_block(12)
     world.fill(long, short, WAD, 105 * WAD)
     assert world.clearing.view.funding(1)[1] == ema(0, 105 * WAD, P, 12)
@@ -130,7 +132,7 @@ def test_one_price_a_block():
 
 
 def test_before_its_first_use_a_view_shows_what_would_be_fixed():
-    world, long, short = setup()
+    world, _long, _short = setup()
     world.oracle.send.set_price(1, 150 * WAD, sender=OWNER)
     assert world.clearing.view.price(1) == (150 * WAD, world.chain.timestamp)
     assert world.clearing.view.price_status(1) == 0
@@ -177,13 +179,13 @@ def test_a_broken_oracle_leaves_the_last_price_stale_and_stops_this_market_alone
 
 @pytest.mark.parametrize("status", [0, 1, 2, 3, 4, 5, 6, 7])
 def test_status_bits_are_kept(status):
-    world, long, short = setup()
+    world, _long, _short = setup()
     world.oracle.send.set_observation(1, P, world.chain.timestamp, status, sender=OWNER)
     assert world.clearing.view.price_status(1) == status
 
 
 def test_an_oracle_that_is_no_oracle():
-    world, long, short = setup()
+    world, _long, _short = setup()
     strange = replace(world.params, oracle=world.token.address)
     world.clearing.send.list_market(strange.as_tuple(), sender=OWNER)
     assert world.clearing.view.price(2) == (0, 0)

@@ -35,9 +35,16 @@ def unsigned(bits: int) -> tuple[int, int]:
 
 MICRO = 10**12
 FIELDS: dict[str, list[tuple[int, int]]] = {
-    "position": [unsigned(96), unsigned(96), unsigned(48), unsigned(16), unsigned(128), signed(128)],
-    "bucket": [unsigned(96), unsigned(128), unsigned(32), signed(128), signed(128)],
-    "unsettled": [unsigned(128), unsigned(96), unsigned(32), signed(128)],
+    "position": [
+        unsigned(96),
+        unsigned(96),
+        unsigned(48),
+        unsigned(16),
+        unsigned(128),
+        signed(128),
+    ],
+    "bucket": [unsigned(104), unsigned(120), unsigned(32), signed(128), signed(128)],
+    "unsettled": [unsigned(128), unsigned(128), unsigned(32), signed(128)],
     "price": [unsigned(96), unsigned(40), unsigned(48), unsigned(8), (-(10**18), 10**18)],
     "funding": [signed(128), unsigned(40), unsigned(40)],
     "rates": [unsigned(96), unsigned(32), unsigned(16), unsigned(16), unsigned(32)],
@@ -72,7 +79,7 @@ def test_anything_that_fits(mock, data):
 
 def test_retired_buckets_keep_size_shares_and_index(mock):
     for index in signed(128):
-        values = (2**96 - 1, 2**128 - 1, 2**32 - 1, index, 5)
+        values = (2**104 - 1, 2**120 - 1, 2**32 - 1, index, 5)
         assert tuple(mock.view.retired(values)) == (*values[:4], 0)
 
 
@@ -116,15 +123,14 @@ def test_limits_and_fees(mock):
     [
         ("position", (2**96, 0, 0, 0, 0, 0), "amount"),
         ("position", (1, 2**96, 0, 0, 0, 0), "amount"),
-        ("position", (1, 0, 0, 0, 2**128, 0), "shares"),
+        ("position", (1, 0, 0, 0, 2**128, 0), "amount"),
         ("position", (1, 0, 0, 0, 0, 2**127), "index"),
         ("position", (1, 0, 0, 0, 0, -(2**127) - 1), "index"),
-        ("bucket", (2**96, 0, 0, 0, 0), "amount"),
-        ("bucket", (0, 2**128, 0, 0, 0), "shares"),
+        ("bucket", (2**104, 0, 0, 0, 0), "amount"),
+        ("bucket", (0, 2**120, 0, 0, 0), "amount"),
         ("bucket", (0, 0, 0, 2**127, 0), "index"),
         ("bucket", (0, 0, 0, 0, -(2**127) - 1), "index"),
-        ("unsettled", (2**128, 0, 0, 0), "shares"),
-        ("unsettled", (0, 2**96, 0, 0), "amount"),
+        ("unsettled", (0, 2**128, 0, 0), "amount"),
         ("unsettled", (0, 0, 0, 2**127), "index"),
         ("price", (2**96, 0, 0, 0, 0), "amount"),
         ("funding", (2**127, 0, 0), "index"),
@@ -137,7 +143,7 @@ def test_what_does_not_fit_is_refused(mock, name, values, reason):
 
 def test_money_and_allowances_that_do_not_fit(mock):
     for values in ((2**128, 0), (0, 2**128)):
-        with refuses("records: shares overflow"):
+        with refuses("records: amount overflow"):
             mock.view.money(*values)
     with refuses("records: amount overflow"):
         mock.view.interest(2**96, (0, 0))

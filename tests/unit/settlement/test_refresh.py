@@ -55,7 +55,7 @@ def test_a_winner_gains_rank_by_it():
 
 
 def test_a_loser_is_ranked_up_and_the_bankrupt_last():
-    world, trader, rival = setup()
+    world, trader, _rival = setup()
     world.price(85 * WAD, 2)
     refresh(world, trader)  # 500 + 1,700 over 200
     assert world.clearing.view.bucket_of(trader, 1) == bucket_id(P, 5, True)

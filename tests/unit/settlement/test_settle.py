@@ -1,4 +1,4 @@
-"""`settle`: lazy booking, claims pro rata, drawing on open losses; by anyone, never to harm (S5, S12)."""
+"""`settle`: lazy booking, claims pro rata, drawing on open losses; by anyone (S5, S12)."""
 
 from __future__ import annotations
 
@@ -53,8 +53,7 @@ def test_who_has_closed_is_paid_from_losers_who_still_hold():
         ("Moved", {"source": loser, "target": pool(1), "amount_quote": 100 * WAD}),
         (
             "ClaimsChanged",
-            claims
-            | {"waiting_quote": 0, "credit_index": 2**72, "allotted_quote": 100 * WAD},
+            claims | {"waiting_quote": 0, "credit_index": 2**72, "allotted_quote": 100 * WAD},
         ),
         ("LossDrawn", {"account": loser, "market": 1, "amount_quote": 100 * WAD}),
     ]
@@ -186,7 +185,7 @@ def test_a_debt_is_paid_from_cash_that_came_later():
 
 
 def test_a_stale_leg_is_not_drawn_upon():
-    world, winner, loser, heir = setup()
+    world, _winner, loser, _heir = setup()
     world.chain.mine()
     world.oracle.send.set_observation(1, 110 * WAD, world.chain.timestamp, 1, sender=OWNER)
     assert settle(world, loser).logs == []

@@ -16,7 +16,7 @@ from ballast.mirror import Bucket, member
 from tests.support.world import OWNER
 
 KEY = 77
-RATIO = 2**32
+RATIO = 2**16
 
 
 @pytest.fixture(scope="module")
@@ -133,14 +133,14 @@ def test_an_emptied_bucket_ends_with_its_members_in_it(mock):
     assert view(mock, late) == (50, 50, 500)
 
 
-def test_the_ratio_opens_the_next_epoch_only_above_2_to_the_32(mock):
+def test_the_ratio_opens_the_next_epoch_only_above_2_to_the_16(mock):
     size = 3 * RATIO
     held = join(mock, size)
     take(mock, size - 3)
     same = join(mock, 1)
     assert (same.epoch, same.shares) == (1, RATIO)
     mock.send.leave(same.shares, 1, sender=OWNER)
-    take(mock, 1)  # 2 of size for 3 x 2^32 shares
+    take(mock, 1)  # 2 of size for 3 x 2^16 shares
     late = join(mock, 5)
     assert late == Held(5, 2, 0)
     assert tuple(mock.view.bucket()) == (7, 7, 2, 0, 0)
@@ -214,4 +214,4 @@ def test_views_never_sum_beyond_the_right_side(deployed, up, steps):
             assert total <= size
         assert sum(v[2] for v in views) <= owed
         for (_, seen, _), true in zip(views, exact, strict=True):
-            assert abs(seen - true) <= slack + true / 2**31
+            assert abs(seen - true) <= slack + true / 2**15

@@ -17,7 +17,7 @@ from tests.support.world import KEEPER, MAX, OWNER, REAL_FEES, WAD, World, addre
 P = 100 * WAD
 TRADER = address("trader")
 ENTRY_DUST = 2_000
-"""An averaged entry is rounded by up to 1 wei of price: 1 wei of quote for each of 340 base, a fill."""
+"""An averaged entry is rounded by up to 1 wei of price: a wei of quote for each of 340 base."""
 
 
 def strange(monkeypatch, token: str, *extra: Any, decimals: int = 6) -> World:
@@ -128,7 +128,7 @@ def test_a_fee_that_is_switched_on_later_locks_nobody_in(monkeypatch):
 
 
 def calling(monkeypatch):
-    """A callback token, a trader with a position, and the token itself as the owner of an account."""
+    """A callback token, a trader with a position, and the token itself as an account's owner."""
     world = strange(monkeypatch, "CallbackToken", decimals=18)
     trader, rival = (world.trader(n, 1_000 * WAD) for n in ("trader", "rival"))
     own = bytes.fromhex(world.token.address[2:]) + bytes(12)

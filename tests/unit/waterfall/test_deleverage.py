@@ -38,15 +38,13 @@ def send(world: World, account: bytes, caller: str = KEEPER):
 
 def closed(world: World, receipt) -> list[tuple[int, int, int]]:
     """(market, size, price) of each forced close."""
-    return [
-        (a["market"], a["size"], a["price"]) for _, a in emitted(world, receipt, "ForcedClose")
-    ]
+    return [(a["market"], a["size"], a["price"]) for _, a in emitted(world, receipt, "ForcedClose")]
 
 
-def three_legs(**options):
+def three_legs(cash: int = 400, **options):
     """broke: long 10 in markets 1 to 3; 1 and 3 lose, 2 gains; D = 100."""
     world = World(**{"prices": (P, P, P), **options})
-    broke = world.trader("broke", 400 * WAD)
+    broke = world.trader("broke", cash * WAD)
     rival = world.trader("rival", 100_000 * WAD)
     world.next_block()
     for market in (1, 2, 3):
@@ -89,7 +87,7 @@ def test_a_call_takes_so_many_buckets_over_all_legs_and_resumes():
 
 def test_it_ends_where_the_account_is_solvent_again():
     """Several calls, and a price that recovers between them."""
-    world, broke, rival = three_legs(buckets=1)
+    world, broke, _rival = three_legs(buckets=1)
     send(world, broke)
     prices(world, m1=95)
     with refuses("waterfall: account solvent"):
@@ -99,7 +97,7 @@ def test_it_ends_where_the_account_is_solvent_again():
 
 def test_insurance_is_split_by_the_losses_and_comes_first():
     """S6."""
-    world, broke, rival = three_legs()
+    world, broke, _rival = three_legs()
     world.donate(INSURANCE, 30 * WAD)
     receipt = send(world, broke)
     drawn = [(a["market"], a["amount_quote"]) for _, a in emitted(world, receipt, "InsuranceDrawn")]
@@ -139,7 +137,7 @@ def test_legs_without_a_usable_price_wait_and_the_others_go_on(status):
 
 
 def test_a_waiting_breaker_stops_nothing():
-    world, broke, rival = three_legs()
+    world, broke, _rival = three_legs()
     for market in (1, 2, 3):
         price = world.oracle.view.price(market)[0]
         now = world.chain.timestamp
@@ -223,9 +221,7 @@ def test_what_the_queue_cannot_carry_is_written_off_at_the_end():
 
 
 def test_insurance_pays_the_residue_within_the_groups_allowance():
-    world = World(
-        insurance_cap_quote=30 * WAD, params=replace(ZERO_FEES, insurance_cap_quote=0)
-    )
+    world = World(insurance_cap_quote=30 * WAD, params=replace(ZERO_FEES, insurance_cap_quote=0))
     broke = world.trader("broke", 100 * WAD)
     winner = world.trader("winner", 10_000 * WAD)
     heir = world.trader("heir", 10_000 * WAD)
@@ -290,8 +286,11 @@ def test_a_bankrupt_cannot_trade_its_way_out():
             world.fill(rival, broke, size, 85 * WAD)
 
 
+FEES = replace(ZERO_FEES, taker_fee_bps=20)
+
+
 def test_the_caller_is_rewarded_from_the_reserve():
-    world, broke, rival = three_legs(reward_bps=10)
+    world, broke, rival = three_legs(params=FEES, cash=406, reward_bps=10)
     world.donate(RESERVE, 100 * WAD)
     receipt = send(world, broke, address("anyone"))
     reward = (700 + 1_100 + 700) * WAD * 10 // 10_000
@@ -304,10 +303,23 @@ def test_the_caller_is_rewarded_from_the_reserve():
         },
     )
     assert world.vault.view.keeper_reserve() == 100 * WAD - reward
+    assert_sound(world, [broke, rival, account_id(address("anyone"))])
+
+
+def test_the_reward_is_at_most_the_legs_fees():
+    """A pair of one's own accounts must not go bankrupt for it."""
+    world, broke, _ = three_legs(params=FEES, cash=406, reward_bps=100)
+    world.donate(RESERVE, 100 * WAD)
+    send(world, broke)
+    assert world.cash(account_id(KEEPER)) == 3 * 2 * WAD  # 20 bps of 1,000, three times
+    world, broke, _ = three_legs(reward_bps=100)
+    world.donate(RESERVE, 100 * WAD)
+    send(world, broke)
+    assert world.cash(account_id(KEEPER)) == 0
 
 
 def test_the_reward_ends_with_the_reserve():
-    world, broke, rival = three_legs(reward_bps=100)
+    world, broke, _rival = three_legs(params=FEES, cash=406, reward_bps=100)
     world.donate(RESERVE, WAD)
     send(world, broke)
     assert world.vault.view.keeper_reserve() == 0
@@ -318,7 +330,7 @@ def test_who_calls_changes_nothing_but_the_reward():
     """S4."""
     outcomes = []
     for caller in (KEEPER, OWNER, address("rival"), address("broke")):
-        world, broke, rival = three_legs(buckets=2)
+        world, broke, _rival = three_legs(buckets=2)
         receipt = send(world, broke, caller)
         outcomes.append(emitted(world, receipt))
     assert all(outcome == outcomes[0] for outcome in outcomes)

@@ -68,7 +68,7 @@ C_BUCKET = bucket_id(100 * WAD, 2, False)
 
 
 def test_its_events_in_full():
-    world, a, b, c = at_80()
+    world, a, _b, _c = at_80()
     receipt = world.clearing.send.deleverage(a, sender=KEEPER)
     assert emitted(world, receipt) == [
         (
@@ -119,13 +119,13 @@ def test_its_events_in_full():
 
 
 def test_the_preview_is_what_then_happens():
-    world, a, b, c = at_80()
+    world, a, _b, _c = at_80()
     preview = [tuple(s) for s in world.clearing.view.preview_deleverage(a)]
     assert preview == [(1, B_BUCKET, 4 * WAD, 83 * WAD), (1, C_BUCKET, 6 * WAD, 83 * WAD)]
 
 
 def test_b_cannot_leave_by_liquidate():
-    world, a, b, c = at_80()
+    world, a, b, _c = at_80()
     with refuses("liquidation: insurance short"):
         world.clearing.send.liquidate(a, 1, MAX, b, sender=address("b"))
     with refuses("liquidation: insurance short"):
@@ -133,7 +133,7 @@ def test_b_cannot_leave_by_liquidate():
 
 
 def test_with_cash_250_a_is_not_bankrupt():
-    world, a, b, c = at_80(a_cash=250)
+    world, a, _b, _c = at_80(a_cash=250)
     assert world.clearing.view.equity(a) == 50 * WAD
     assert world.clearing.view.preview_deleverage(a) == []
     with refuses("waterfall: account solvent"):
