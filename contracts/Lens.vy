@@ -44,7 +44,7 @@ initializes: account_margin[positions := positions, pricing := pricing, records 
 initializes: insurance[ledger := ledger, records := records]
 initializes: settlement[ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records]
 initializes: trading[ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records]
-initializes: liquidation[insurance := insurance, ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records, trading := trading]
+initializes: liquidation[insurance := insurance, ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records, settlement := settlement, trading := trading]
 initializes: waterfall[insurance := insurance, ledger := ledger, liquidation := liquidation, account_margin := account_margin, positions := positions, pricing := pricing, adl_queue := adl_queue, records := records, settlement := settlement]
 initializes: account_ids[records := records]
 initializes: listing[records := records]
@@ -264,12 +264,16 @@ def max_liquidation(account: bytes32, market: uint256) -> (uint256, uint256):
     """
     self._check_context()
     quote: pricing.Quote = pricing._peek(market)
-    leg: positions.Leg = positions._leg(account, market, quote.funding_index)
+    leg: positions.Leg = self._booked(positions._leg(account, market, quote.funding_index))
     if leg.size == 0 or quote.status & (pricing.STALE | pricing.GRACE) != 0:
         return 0, 0
+    totals: account_margin.Totals = empty(account_margin.Totals)
+    realised: int256 = 0
+    totals, realised = self._booked_totals(account)
+    totals.result_quote += realised
     terms: liquidation.Terms = empty(liquidation.Terms)
     refusal: String[32] = ""
-    terms, refusal = liquidation._terms(account, leg, quote, records._risk(market))
+    terms, refusal = liquidation._terms(account, leg, totals, quote, records._risk(market))
     return terms.size, liquidation._penalised_price(leg.is_long, quote.price, terms.penalty_wad)
 
 

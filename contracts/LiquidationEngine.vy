@@ -37,7 +37,7 @@ initializes: account_margin[positions := positions, pricing := pricing, records 
 initializes: insurance[ledger := ledger, records := records]
 initializes: settlement[ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records]
 initializes: trading[ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records]
-initializes: liquidation[insurance := insurance, ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records, trading := trading]
+initializes: liquidation[insurance := insurance, ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records, settlement := settlement, trading := trading]
 initializes: account_ids[records := records]
 SELF: immutable(address)
 

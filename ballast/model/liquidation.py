@@ -75,6 +75,7 @@ def liquidate(
     state.fix_legs(account_id)
     state.fix_legs(liquidator)
     require(not quote.status & (STALE | GRACE), "oracle: stale or in grace")
+    state.touch_all(account_id)
     leg = state.leg(account_id, market_id)
     require(leg is not None and leg.size != 0, "liquidation: no position")
     assert leg is not None

@@ -26,6 +26,7 @@ from modules import account_margin
 from modules import positions
 from modules import pricing
 from modules import records
+from modules import settlement
 from modules import trading
 
 uses: insurance
@@ -34,6 +35,7 @@ uses: account_margin
 uses: positions
 uses: pricing
 uses: records
+uses: settlement
 uses: trading
 
 
@@ -68,13 +70,15 @@ def _insurance_for_leg(market: uint256, leg: account_margin.Totals, deficit_quot
 @internal
 @view
 def _terms(
-    account: bytes32, leg: positions.Leg, quote: pricing.Quote, risk: records.Risk
+    account: bytes32, leg: positions.Leg, totals: account_margin.Totals,
+    quote: pricing.Quote, risk: records.Risk,
 ) -> (Terms, String[32]):
     """
+    @param leg As booked: what is not booked yet could hide its part of the losses.
+    @param totals Over all legs, booked alike.
     @return What may be taken of a leg now; or why nothing may.
     """
     own: account_margin.Totals = account_margin._leg_totals(leg, quote, risk)
-    totals: account_margin.Totals = account_margin._totals(account, 0)
     equity: int256 = account_margin._equity(ledger._purse(account), totals)
     if equity >= convert(totals.maintenance_quote, int256):
         return empty(Terms), "liquidation: account healthy"
@@ -147,11 +151,14 @@ def _liquidate(account: bytes32, market: uint256, size: uint256, liquidator: byt
     assert quote.status & pricing.STALE == 0, "market: stale price"
     assert quote.status & pricing.GRACE == 0, "market: grace period"
     account_margin._fix_prices(account)
+    settlement._book_all(account)
     leg: positions.Leg = positions._leg(account, market, quote.funding_index)
     assert leg.size != 0, "liquidation: no position"
     terms: Terms = empty(Terms)
     refusal: String[32] = ""
-    terms, refusal = self._terms(account, leg, quote, risk)
+    terms, refusal = self._terms(
+        account, leg, account_margin._totals(account, 0), quote, risk
+    )
     assert len(refusal) == 0, refusal
     taken: uint256 = min(size, terms.size)
     if taken < leg.size:

@@ -1,17 +1,14 @@
 """A counterparty must not leave the queue because the bankrupt account was not booked.
 
-`deleverage` books the account before it splits the deficit by the legs' losses; `liquidate` does
-not. A leg whose open loss hides behind funding (or forced closes) not booked yet counts as one in
-profit, has no part of the deficit, and may be taken over without insurance. Its counterparty then
-gives nothing, and the other leg's counterparties carry all. After anyone's `refresh` the same call
-is refused.
+`deleverage` books the account before it splits the deficit by the legs' losses; `liquidate` did
+not. A leg whose open loss hides behind funding (or forced closes) not booked yet counted as one in
+profit, had no part of the deficit, and could be taken over without insurance. Its counterparty then
+gave nothing, and the other leg's counterparties carried all.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-
-import pytest
 
 from tests.support.checks import refuses
 from tests.support.world import KEEPER, MAX, OWNER, WAD, ZERO_FEES, World, address
@@ -47,7 +44,6 @@ def test_refused_once_it_is_booked():
         world.clearing.send.liquidate(broke, 1, MAX, rival, sender=address("rival"))
 
 
-@pytest.mark.xfail(reason="open: `liquidate` does not book the account first", strict=True)
 def test_refused_before_it_is_booked():
     world, broke, rival = unbooked()
     with refuses("liquidation: insurance short"):

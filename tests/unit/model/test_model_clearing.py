@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import pytest
 
-from ballast.model import GRACE, PENDING, STALE, WAD, ModelError
+from ballast.model import GRACE, PENDING, STALE, WAD, ModelError, to_wei
 
 
 @pytest.fixture
@@ -304,12 +304,22 @@ def test_a_leg_without_a_price_is_passed_by(make_book, params, status: int) -> N
         model.deleverage("bankrupt", "keeper")
 
 
-def test_keeper_is_paid_for_the_notional_closed(make_book, params) -> None:
-    model = _two_markets(make_book, params)
+@pytest.mark.parametrize(("taker_fee_bps", "reserve"), [(0, 10), (5, 10), (40, 10), (40, 1)])
+def test_keeper_is_paid_for_the_notional_closed(
+    make_book, params, taker_fee_bps: int, reserve: int
+) -> None:
+    """Out of the reserve, at most what the legs have paid in fees."""
+    model = _two_markets(make_book, replace(params, taker_fee_bps=taker_fee_bps))
     model.set_adl(8, 10)
-    model.donate("reserve", WAD)
+    model.donate("reserve", reserve * WAD)
+    before = model.keeper_reserve()
     model.deleverage("bankrupt", "keeper")
-    assert model.cash("keeper") == WAD, "1.6 is due, the reserve has 1"
+    paid = model.cash("keeper")
+    assert paid == before - model.keeper_reserve()
+    waterfall = model.last_waterfall
+    assert paid == min(waterfall.reward_due, before)
+    assert waterfall.reward_due <= to_wei(waterfall.notional_closed) * 10 // 10_000
+    assert (paid > 0) == (taker_fee_bps > 0)
 
 
 def test_an_account_stays_in_its_group_until_it_is_empty(make_book, params) -> None:
