@@ -118,8 +118,11 @@ def _search_paths() -> list[Path]:
 
 
 def _relative(path: Path) -> str:
-    """A source's name without the machine's folders: below the project or site-packages."""
-    for base in (ROOT, Path(get_path("purelib"))):
+    """A source's name without the machine's folders: below site-packages or the project.
+
+    In this order, as `make` puts the environment into the project's folder.
+    """
+    for base in (Path(get_path("purelib")), ROOT):
         if path.is_relative_to(base):
             return path.relative_to(base).as_posix()
     return path.as_posix()
