@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ballast import config, scenario
 from ballast.ape_chain import ApeChain
+from ballast.build import ROOT
 from ballast.client import Ballast
 from ballast.deploy import deploy, deploy_token
 from ballast.errors import BallastError
@@ -25,7 +26,6 @@ from ballast.replay import markets, report
 from ballast.replay.run import Replay, ReplayConfig
 from ballast.signing import key_from_label
 
-ROOT = Path(__file__).resolve().parent.parent
 CONSOLE = Console()
 FUEL_WEI = 10**18
 
