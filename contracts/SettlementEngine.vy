@@ -12,7 +12,6 @@
 """
 
 from interfaces import IMarginVault
-from modules import grid
 from modules import ledger
 from modules import account_margin
 from modules import positions

@@ -13,8 +13,6 @@
 
 from interfaces import IMarginVault
 from modules import account_ids
-from modules import fixed_point
-from modules import grid
 from modules import insurance
 from modules import ledger
 from modules import liquidation

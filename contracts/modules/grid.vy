@@ -19,7 +19,6 @@
 
 from modules import fixed_point
 
-TICKS: constant(uint256) = 8192
 TIERS: constant(uint256) = 8
 MIN_PRICE: constant(uint256) = 2**32
 MAX_PRICE: constant(uint256) = 2**96 - 1

@@ -184,7 +184,7 @@ def _liquidate(account: bytes32, market: uint256, size: uint256, liquidator: byt
     penalty: uint256 = fixed_point._mul_div_down(
         taken, max(price, quote.price) - min(price, quote.price), fixed_point.WAD
     )
-    reward: uint256 = self._share_penalty(account, liquidator, market, penalty, leg, taken, risk.group)
+    reward: uint256 = self._share_penalty(liquidator, market, penalty, leg, taken, risk.group)
     a.new.fees_cents = fixed_point._mul_div_down(leg.fees_cents, leg.size - taken, leg.size)
     trading._place(a, quote, risk)
     purse: ledger.Purse = empty(ledger.Purse)
@@ -227,7 +227,7 @@ def _check_liquidator(
 
 @internal
 def _share_penalty(
-    account: bytes32, liquidator: bytes32, market: uint256, penalty_quote: uint256,
+    liquidator: bytes32, market: uint256, penalty_quote: uint256,
     leg: positions.Leg, taken: uint256, group: uint256,
 ) -> uint256:
     """

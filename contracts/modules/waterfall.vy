@@ -295,8 +295,9 @@ def _deleverage(account: bytes32, caller: bytes32) -> (uint256, uint256):
 def _write_off(account: bytes32, insurable_quote: uint256) -> bool:
     """
     @notice No position remains: insurance once more, for at most what the legs closed in this call leave of their maintenance
-            margins (a pair of one's own accounts could mine anything above that) and of the group's allowance. The rest of the debt becomes the group's shortfall. By S2 it is never more
-            than the unpaid profit in the group, so it only means that claims are paid later.
+            margins (a pair of one's own accounts could mine anything above that) and of the group's allowance. The rest of
+            the debt becomes the group's shortfall. By S2 it is never more than the unpaid profit in the group, so it only
+            means that claims are paid later.
     @return Whether there was a debt.
     """
     debt: uint256 = ledger._purse(account).debt_quote
