@@ -6,9 +6,8 @@ While claims wait, what enters is allotted to all of them pro rata, at once.
 """
 
 from dataclasses import dataclass, field
-from fractions import Fraction
 
-from ballast.model.exact import AccountId, pro_rata
+from ballast.model.exact import AccountId, div_up, pro_rata
 from ballast.model.market import Allowance
 
 
@@ -22,8 +21,8 @@ class Group:
     shortfall: int = 0
     waiting: dict[AccountId, int] = field(default_factory=dict)
     allotted: dict[AccountId, int] = field(default_factory=dict)
-    allotted_parts: Fraction = Fraction(0)
-    """Sum of amount / waiting over all allotments: what bounds their dust."""
+    allotted_parts: int = 0
+    """Sum of amount / waiting over all allotments, 2^64 for one, rounded up: bounds their dust."""
 
     def waiting_total(self) -> int:
         """`claims(group)`: what the pool has not yet allotted."""
@@ -47,7 +46,7 @@ class Group:
         amount = min(self.free(), self.waiting_total())
         if amount == 0:
             return
-        self.allotted_parts += Fraction(amount, self.waiting_total())
+        self.allotted_parts += div_up(amount << 64, self.waiting_total())
         owners = list(self.waiting)
         for owner, part in zip(owners, pro_rata(amount, list(self.waiting.values())), strict=True):
             self.allotted[owner] = self.allotted.get(owner, 0) + part

@@ -98,6 +98,19 @@ class Clearing:
         self.state.markets[market] = Market(params, allowance, accrued_at=now, sampled_at=now)
         return market
 
+    def set_market(self, market: int, params: MarketParams) -> None:
+        """New parameters of a market. Funding up to now runs at the old ones."""
+        entry = self.state.market(market)
+        entry.fix(self.state.now, self.state.block)
+        entry.change(params, self.state.now)
+
+    def pause(self, market: int, paused: bool) -> None:
+        """Stop (or allow again) what adds risk in a market, 0 for all."""
+        if market:
+            self.state.market(market).paused = paused
+        else:
+            self.state.all_paused = paused
+
     def set_group(self, group: int, insurance_cap_quote: int, refill_seconds: int) -> None:
         """What insurance may pay for a group in the last step of the waterfall."""
         require(refill_seconds > 0, "group: bad refill")

@@ -81,10 +81,13 @@ class Residue:
 
     size: int = 0
     carry: int = 0
+    absorbed: int = 0
+    """Sum of the rests' sizes: by so much sizes may be off."""
 
     def absorb(self, size: int, entry: int) -> None:
         """Take over a rest of a leg at its entry price."""
         self.size += size
+        self.absorbed += abs(size)
         self.carry -= size * entry
 
     def result(self, price: int) -> int:
@@ -126,6 +129,7 @@ class Market:
     """Funding index F, wei of quote per base."""
     ema: int = 0
     """Premium, WAD."""
+    paused: bool = False
     residue: Residue = field(default_factory=Residue)
     legs: dict[AccountId, Leg] = field(default_factory=dict)
 
@@ -157,7 +161,10 @@ class Market:
 
     def sample(self, size: int, fill_price: int, now: int) -> None:
         """Move the premium average towards a fill of `size` (size units), which uses up time in
-        proportion to its part of the open interest: all of it from 1/64 on."""
+        proportion to its part of the open interest: all of it from 1/64 on. Nothing is sampled
+        while funding is off."""
+        if self.params.funding_cap_bps == 0:
+            return
         elapsed = now - self.sampled_at
         interest = self.interest(True)
         if size * FULL_SAMPLE_SHARE < interest:
@@ -169,6 +176,14 @@ class Market:
         if elapsed > 0:
             self.ema += div_trunc((premium - self.ema) * elapsed, window + elapsed)
             self.sampled_at += elapsed
+
+    def change(self, params: MarketParams, now: int) -> None:
+        """New parameters; the allowance leaks at its old rate up to now, and where funding is
+        switched on its average begins, at zero."""
+        if self.params.funding_cap_bps == 0:
+            self.ema, self.sampled_at = 0, now
+        self.allowance.change(params.insurance_cap_quote, params.insurance_refill_seconds, now)
+        self.params = params
 
     def interest(self, is_long: bool) -> int:
         """Open interest of one side, size units."""

@@ -1,9 +1,12 @@
 """`settle` and `refresh`: what anyone may call for any account."""
 
-from ballast.model.exact import SIZE_ONE, AccountId
+from ballast.model.exact import QUOTE_ONE, SIZE_ONE, WAD, AccountId
 from ballast.model.grid import MAX_ENTRY, MIN_ENTRY
 from ballast.model.market import STALE
 from ballast.model.state import State
+
+CRUMB = 3
+"""Wei of quote: with a wei of price times the size, what a draw may leave and does not draw on."""
 
 
 def settle(state: State, account_id: AccountId) -> None:
@@ -26,9 +29,9 @@ def refresh(state: State, account_id: AccountId) -> None:
 
 
 def _draw_open_loss(state: State, account_id: AccountId, market_id: int) -> None:
-    """Pay x = min(open loss, cash, waiting claims) of a losing leg to the pool: the entry moves
-    towards the oracle price by a whole number of wei, and what that is worth is booked as a
-    loss (so an own claim that waits goes first)."""
+    """Pay x = min(open loss, cash and own claim, waiting claims) of a losing leg to the pool: the
+    entry moves towards the oracle price by a whole number of wei, and what that is worth is booked
+    as a loss (so an own claim that waits goes first)."""
     account = state.accounts[account_id]
     group = state.groups[account.group]
     leg = account.legs[market_id]
@@ -36,13 +39,17 @@ def _draw_open_loss(state: State, account_id: AccountId, market_id: int) -> None
         return
     loss = -leg.open_result(state.quote(market_id).price)
     size = abs(leg.size)
-    step = min(loss, account.cash, group.waiting_total()) // size
+    means = account.cash + group.waiting.get(account_id, 0)
+    limit = min(loss, means, group.waiting_total())
+    if limit <= (size // (SIZE_ONE * WAD) + CRUMB) * QUOTE_ONE:
+        return
+    step = limit // size
     entry = leg.entry - step if leg.size > 0 else leg.entry + step
     entry = max(MIN_ENTRY, min(MAX_ENTRY - 1, entry))
     paid = size * abs(entry - leg.entry)
-    if step <= 0 or size < SIZE_ONE:
+    if step <= 0:
         return
-    state.fix(market_id)
+    state.fix_legs(account_id)
     leg.entry = entry
     state.book(account_id, -paid)
     state.rank(account_id, market_id)

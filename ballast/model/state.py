@@ -33,6 +33,7 @@ class State:
     reserve: int = 0
     total: int = 0
     last_draw_block: int = -1
+    all_paused: bool = False
     last_waterfall: Waterfall | None = None
 
     # ---------------------------------------------------------------- look-ups

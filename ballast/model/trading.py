@@ -148,10 +148,10 @@ def _after(state: State, market_id: int, before: _Before) -> None:
     account_id = before.account
     initial, maintenance = state.margin(account_id)
     meets_initial = state.backing(account_id) >= initial
+    require(len(state.accounts[account_id].legs) <= MAX_LEGS, "account: too many markets")
     _require_minimum(state, market_id, account_id)
     if before.adds_risk:
         _require_limits(state, market_id, account_id)
-        require(state.accounts[account_id].debt == 0, "fill: account in debt")
         require(meets_initial, "margin: below initial")
     else:
         health_after = state.equity(account_id) * before.maintenance
@@ -172,9 +172,10 @@ def _require_minimum(state: State, market_id: int, account_id: AccountId) -> Non
 def _require_limits(state: State, market_id: int, account_id: AccountId) -> None:
     market = state.markets[market_id]
     account = state.accounts[account_id]
+    require(not (market.paused or state.all_paused), "market: paused")
     status = state.legs_status(account_id) | market.fixed.status
     require(not status & (STALE | PENDING), "oracle: stale or pending")
-    require(len(account.legs) <= MAX_LEGS, "account: too many markets")
+    require(account.debt == 0, "fill: account in debt")
     cap = market.params.position_cap_base * SIZE_ONE
     require(abs(account.legs[market_id].size) <= cap, "fill: above position cap")
 

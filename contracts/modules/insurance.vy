@@ -4,12 +4,12 @@
 @title Insurance draws
 @license AGPL-3.0-only
 @notice How much of the insurance fund a market (or the residue of a group) may use now, and the draw itself.
-@dev An allowance is a leaky bucket: what was used falls linearly by cap / refill_seconds. A draw goes into the group's
-     pool, as a payment on the bankrupt account's debt: never into anybody's cash, and only together with the size
+@dev An allowance is a leaky bucket (allowances.vy). A draw goes into the group's pool, as a payment on the bankrupt account's debt: never into anybody's cash, and only together with the size
      (or the residue) it pays for.
 """
 
 from interfaces import IClearinghouse
+from modules import allowances
 from modules import ledger
 from modules import records
 
@@ -19,22 +19,12 @@ uses: records
 
 @internal
 @view
-def _used(a: records.Allowance, cap_quote: uint256, refill_seconds: uint256) -> uint256:
-    """
-    @return What still counts as used, rounded up.
-    """
-    refilled: uint256 = cap_quote * (block.timestamp - a.used_at) // refill_seconds
-    return a.used_quote - min(a.used_quote, refilled)
-
-
-@internal
-@view
 def _left_for_market(market: uint256) -> uint256:
     """
     @return Quote the fund may pay for this market now.
     """
     rates: records.Rates = records._rates(market)
-    used: uint256 = self._used(
+    used: uint256 = allowances._used(
         records._market_allowance(market), rates.insurance_cap_quote, rates.insurance_refill_seconds
     )
     return self._at_most_balance(rates.insurance_cap_quote, used)
@@ -49,7 +39,7 @@ def _left_for_group(group: uint256) -> uint256:
     cap: uint256 = 0
     refill: uint256 = 0
     cap, refill = records._group_cap(group)
-    return self._at_most_balance(cap, self._used(records._group_allowance(group), cap, refill))
+    return self._at_most_balance(cap, allowances._used(records._group_allowance(group), cap, refill))
 
 
 @internal
@@ -67,7 +57,7 @@ def _draw_for_market(account: bytes32, group: uint256, market: uint256, amount_q
     if amount_quote == 0:
         return
     rates: records.Rates = records._rates(market)
-    used: uint256 = self._used(
+    used: uint256 = allowances._used(
         records._market_allowance(market), rates.insurance_cap_quote, rates.insurance_refill_seconds
     )
     records._set_market_allowance(
@@ -86,7 +76,7 @@ def _draw_for_group(account: bytes32, group: uint256, amount_quote: uint256):
     cap: uint256 = 0
     refill: uint256 = 0
     cap, refill = records._group_cap(group)
-    used: uint256 = self._used(records._group_allowance(group), cap, refill)
+    used: uint256 = allowances._used(records._group_allowance(group), cap, refill)
     records._set_group_allowance(
         group, records.Allowance(used_quote=used + amount_quote, used_at=block.timestamp)
     )

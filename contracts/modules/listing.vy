@@ -7,6 +7,7 @@
 """
 
 from interfaces import IClearinghouse
+from modules import allowances
 from modules import fixed_point
 from modules import records
 
@@ -137,11 +138,21 @@ def _set(market: uint256, p: IClearinghouse.MarketParams):
             min_reward_quote=p.min_reward_quote,
         ),
     )
-    if records._rates(market).funding_cap_bps == 0:
-        # The premium's average begins now, at zero: a first fill must not weigh the whole time since 1970.
+    rates: records.Rates = records._rates(market)
+    if rates.funding_cap_bps == 0:
+        # The premium's average begins now, at zero: a first fill must not weigh the whole time since 1970, nor what
+        # was paid when funding was last on.
         funding: records.Funding = records._funding_record(market)
         funding.sampled_at = block.timestamp
         records._set_funding_record(market, funding)
+        price: records.PriceRecord = records._price_record(market)
+        price.premium_wad = 0
+        records._set_price_record(market, price)
+    used: records.Allowance = records._market_allowance(market)
+    records._set_market_allowance(
+        market,
+        allowances._settled(used, rates.insurance_cap_quote, rates.insurance_refill_seconds),
+    )
     records._set_rates(
         market,
         records.Rates(
@@ -205,6 +216,11 @@ def _set_group(group: uint256, insurance_cap_quote: uint256, refill_seconds: uin
     assert (
         refill_seconds >= MIN_REFILL_SECONDS and refill_seconds <= MAX_REFILL_SECONDS
     ), "listing: refill"
+    old_cap: uint256 = 0
+    old_refill: uint256 = 0
+    old_cap, old_refill = records._group_cap(group)
+    used: records.Allowance = records._group_allowance(group)
+    records._set_group_allowance(group, allowances._settled(used, old_cap, old_refill))
     records._set_group_cap(group, insurance_cap_quote, refill_seconds)
     log IClearinghouse.GroupSet(
         group=group, insurance_cap_quote=insurance_cap_quote, refill_seconds=refill_seconds

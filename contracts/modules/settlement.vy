@@ -26,6 +26,10 @@ uses: positions
 uses: pricing
 uses: records
 
+# A draw leaves less than a wei of price times the size, and the roundings of proceeds and cost: drawing on that again would
+# make a repeated call write (S12).
+CRUMB_QUOTE: constant(uint256) = 3
+
 
 @internal
 def _book_all(account: bytes32):
@@ -37,7 +41,10 @@ def _book_all(account: bytes32):
     for market: uint256 in markets:
         funding_index: int256 = pricing._peek(market).funding_index
         leg: positions.Leg = positions._leg(account, market, funding_index)
-        if leg.realised_quote == 0 and leg.size == leg.recorded_size:
+        # Nothing has happened to its bucket since its last touch. What joining it rounded off the leg's size is not booked
+        # for its own sake: a repeated call would write (S12).
+        last: records.Position = records._position(account, market)
+        if leg.credit_index == last.credit_index and leg.bucket_id == last.bucket_id:
             continue
         realised += leg.realised_quote
         if leg.size == 0:
@@ -67,7 +74,11 @@ def _draw_on_losses(account: bytes32):
         if loss >= 0:
             continue
         limit: uint256 = min(convert(-loss, uint256), waiting)
-        limit = min(limit, staticcall records.VAULT.balance_of(account))
+        # Its own claim pays first (ledger.vy): what is left of it counts, or a second call would draw again.
+        purse: ledger.Purse = ledger._purse(account)
+        limit = min(limit, purse.cash_quote + purse.claim_quote)
+        if limit <= leg.size // fixed_point.WAD + CRUMB_QUOTE:
+            continue
         step: uint256 = limit * fixed_point.WAD // leg.size
         after: positions.Leg = leg
         if leg.is_long:
@@ -84,10 +95,11 @@ def _draw_on_losses(account: bytes32):
             continue
         account_margin._fix_prices(account)
         realised: int256 = leg.realised_quote - drawn
-        positions._replace(
-            account, leg, after, realised, self._tier_now(account), quote.funding_index
-        )
+        # The money moves first: the rank is that of what the account has afterwards.
         ledger._post(account, realised)
+        positions._replace(
+            account, leg, after, realised, self._tier_now(account, drawn), quote.funding_index
+        )
         log IClearinghouse.LossDrawn(
             account=account, market=market, amount_quote=convert(drawn, uint256)
         )
@@ -95,11 +107,13 @@ def _draw_on_losses(account: bytes32):
 
 @internal
 @view
-def _tier_now(account: bytes32) -> uint256:
+def _tier_now(account: bytes32, paid_quote: int256) -> uint256:
     """
+    @param paid_quote Open losses already paid that the legs still show.
     @return The account's leverage tier at the prices of this block.
     """
     totals: account_margin.Totals = account_margin._totals(account, 0)
+    totals.result_quote += paid_quote
     return grid._tier_of(
         totals.notional_quote, account_margin._ranked_equity(ledger._purse(account), totals)
     )
@@ -121,7 +135,7 @@ def _refresh(account: bytes32):
             right.
     """
     self._book_all(account)
-    tier: uint256 = self._tier_now(account)
+    tier: uint256 = self._tier_now(account, 0)
     markets: DynArray[uint256, 16] = records._markets_in(records._accounts[account])
     for market: uint256 in markets:
         leg: positions.Leg = positions._leg(account, market, pricing._peek(market).funding_index)

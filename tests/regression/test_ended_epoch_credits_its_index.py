@@ -21,13 +21,16 @@ def test_members_left_over_when_the_shares_are_used_up() -> None:
         world.clearing.send.settle(member, sender=KEEPER)
     for account in (newcomer, *members[:3]):
         world.fill(account, book.maker, book.twin.size(account, 1), 100 * WAD)
-    assert [book.twin.size(member, 1) for member in members] == [0] * 20
-    book.twin.check_zero_sum()
+    assert [world.clearing.view.position(member, 1)[0] for member in members] == [0] * 20
+    book.twin.holdings.reload()
+    book.twin.comparison.zero_sum()
     joiner = world.trader("joiner", 10_000 * WAD)
     book.twin.accounts.append(joiner)
     world.fill(book.maker, joiner, SIZE, 100 * WAD)
-    book.twin.check_zero_sum()
+    book.twin.holdings.reload()
+    book.twin.comparison.zero_sum()
     for member in members:
         world.clearing.send.settle(member, sender=KEEPER)
-    book.twin.check_zero_sum()
+    book.twin.holdings.reload()
+    book.twin.comparison.zero_sum()
     assert book.twin.least >= 0

@@ -42,6 +42,11 @@ def test_who_has_closed_is_paid_from_losers_who_still_hold():
     edge = bucket_id(110 * WAD, 1, False)
     claims = {"group": 1, "epoch": 1, "shares": 100 * WAD}
     assert emitted(world, receipt) == [
+        ("Moved", {"source": loser, "target": pool(1), "amount_quote": 100 * WAD}),
+        (
+            "ClaimsChanged",
+            claims | {"waiting_quote": 0, "credit_index": 2**72, "allotted_quote": 100 * WAD},
+        ),
         position_changed(
             loser,
             -10 * WAD,
@@ -49,11 +54,6 @@ def test_who_has_closed_is_paid_from_losers_who_still_hold():
             edge,
             left_base=10 * WAD,
             realised_quote=-100 * WAD,
-        ),
-        ("Moved", {"source": loser, "target": pool(1), "amount_quote": 100 * WAD}),
-        (
-            "ClaimsChanged",
-            claims | {"waiting_quote": 0, "credit_index": 2**72, "allotted_quote": 100 * WAD},
         ),
         ("LossDrawn", {"account": loser, "market": 1, "amount_quote": 100 * WAD}),
     ]
