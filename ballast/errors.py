@@ -19,6 +19,10 @@ class Reverted(BallastError):
         self.data = data
 
 
+class NodeError(BallastError):
+    """A node does not answer, or not with what was asked for."""
+
+
 class AbiError(BallastError, TypeError):
     """Arguments do not fit a contract's ABI, or there is no such function."""
 
@@ -53,3 +57,7 @@ class ScenarioError(BallastError, ValueError):
 
 class SigningError(BallastError, ValueError):
     """A signature cannot be made or used."""
+
+
+class MutationError(BallastError):
+    """A fault cannot be put into the sources, or tried; what that says about tests is nothing."""

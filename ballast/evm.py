@@ -11,30 +11,35 @@ is touched stays warm, and `transient` storage stays. Here
 
 Blocks are explicit: sends stay in one block until `mine`. Gas is free and senders need no key; any
 address without code can send.
+
+`Revm.fork` begins with the state of a node at a block: what is read comes from there at its first
+use, what is written stays here. Everything above holds for a fork as well.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import pyrevm
 from eth_utils import keccak
 
-from ballast import journal
+from ballast import journal, opcodes
 from ballast.abi import checksum, decode_reason
 from ballast.chain import ZERO_ADDRESS, Log
-from ballast.errors import BallastError, Reverted, SnapshotError
+from ballast.errors import BallastError, NodeError, Reverted, SnapshotError
+from ballast.node import Node
 
 SPEC = "CANCUN"
 GENESIS_TIME = 1_760_000_000
 _COMPACT_EVERY = 10_000
 _PADDING = 33
 _REVERT = re.compile(r"^Revert \{ gas_used: \d+, output: 0x([0-9a-f]*) \}$")
+_NODE_MESSAGE = re.compile(r'message: "(.*?)"')
 _HALT = re.compile(r"^Halt \{ reason: (.*), gas_used: \d+ \}$")
 
 
@@ -88,9 +93,15 @@ class Revm:
         timestamp: int = GENESIS_TIME,
         block_number: int = 1,
         exact_gas: bool = False,
+        origin: tuple[str, int] | None = None,
     ) -> None:
+        """`origin`: a node's address and the block whose state this chain begins with."""
         env = pyrevm.Env(cfg=pyrevm.CfgEnv(chain_id=chain_id))
-        self._evm = pyrevm.EVM(env=env, spec_id=SPEC)
+        if origin is None:
+            self._evm = pyrevm.EVM(env=env, spec_id=SPEC)
+        else:
+            url, block = origin
+            self._evm = pyrevm.EVM(env=env, fork_url=url, fork_block=str(block), spec_id=SPEC)
         self._chain_id = chain_id
         self._exact_gas = exact_gas
         self._marks: list[_Mark] = []
@@ -98,9 +109,23 @@ class Revm:
         self._undo: list[tuple[Any, ...]] = []
         self._codes: dict[bytes, bytes] = {}
         self._dirty = False
+        self._watched: dict[str, set[int]] | None = None
         self._sends = 0
         self.set_block(block_number, timestamp)
         self._base = self._evm.snapshot()
+
+    @classmethod
+    def fork(cls, url: str, block: int | None = None) -> Self:
+        """A chain with the state that the node at `url` (HTTP) has after `block` (default: its
+        latest), in a block of its own one number and one second later.
+
+        State is read from the node as it is first used, so the node must keep the state of that
+        block for as long as the fork is used. Raises `NodeError`, here or at any later call, where
+        the node does not answer or does not know.
+        """
+        node = Node(url)
+        number, timestamp = node.block(block)
+        return cls(node.chain_id(), timestamp + 1, number + 1, origin=(url, number))
 
     # Block and time
 
@@ -133,13 +158,14 @@ class Revm:
     def call(self, to: str, data: bytes, *, sender: str = ZERO_ADDRESS, value: int = 0) -> bytes:
         """What a call returns; it leaves no trace. Raises `Reverted`."""
         evm = self._evm
-        checkpoint = evm.snapshot()
+        checkpoint = None if self._watched is not None else evm.snapshot()
         try:
             return evm.message_call(sender, to, data, value)
         except RuntimeError as error:
-            raise _reverted(error) from None
+            raise _failure(error) from None
         finally:
-            evm.revert(checkpoint)
+            if checkpoint is not None:
+                evm.revert(checkpoint)
 
     def send(
         self,
@@ -157,7 +183,9 @@ class Revm:
         try:
             output = evm.message_call(sender, to, data, value, gas)
         except RuntimeError as error:
-            raise _reverted(error) from None
+            if self._watched is not None:
+                self._watch_refused(to, lambda: evm.message_call(sender, to, data, value, gas))
+            raise _failure(error) from None
         evm.reset_transient_storage()
         return RevmReceipt(evm.result, output, exact)
 
@@ -169,7 +197,7 @@ class Revm:
         try:
             address = checksum(self._evm.deploy(sender, initcode, value))
         except RuntimeError as error:
-            raise _reverted(error) from None
+            raise _failure(error) from None
         self._evm.reset_transient_storage()
         return address, RevmReceipt(self._evm.result, b"", exact, address)
 
@@ -204,6 +232,64 @@ class Revm:
         """The value of a storage slot."""
         return int(self._peek(lambda evm: evm.storage(address, slot)))
 
+    def put(
+        self,
+        address: str,
+        code: bytes | None = None,
+        nonce: int | None = None,
+        slots: Mapping[int, int] | None = None,
+    ) -> None:
+        """Write an account outright, past all code; what is not given stays as it is.
+
+        Raises `SnapshotError` while a snapshot is open that was taken without `exact_gas`.
+        """
+        self.flush()
+        if code is not None or nonce is not None:
+            self.code(address)  # remembered by its hash
+            old = self._peek(lambda evm: evm.basic(address))
+            before = old.balance, old.nonce, bytes(old.code_hash)
+            digest = before[2] if code is None else keccak(code)
+            if code is not None:
+                self._codes[digest] = code
+            if self._marks:
+                self._undo.append((address, *before))
+            self._insert_account(
+                address, old.balance, old.nonce if nonce is None else nonce, digest
+            )
+        for slot, value in (slots or {}).items():
+            if self._marks:
+                self._undo.append((address, slot, self.storage(address, slot)))
+            _insert_slot(self._evm, address, slot, value)
+
+    def watch(self, run: Callable[[], None]) -> dict[str, set[int]]:
+        """Which slots of which accounts `run` reads or writes here; `run` leaves no trace.
+
+        Sends (refused ones as well, slowly) and views are seen. A `call` that writes is kept until
+        `run` ends. Raises `SnapshotError` as `flush` does.
+        """
+        mark = self.snapshot(exact_gas=True)
+        seen: dict[str, set[int]] = {}
+        self._watched = seen
+        try:
+            run()
+            self._note()
+        finally:
+            self._watched = None
+            self.revert(mark)
+        return seen
+
+    def _note(self) -> None:
+        """What is watched: everything in the journal, which is about to forget it."""
+        if self._watched is not None:
+            for account in journal.parse(self._evm.journal_str):
+                slots = self._watched.setdefault(checksum(account.address), set())
+                slots.update(account.slots)
+
+    def _watch_refused(self, to: str, again: Callable[[], Any]) -> None:
+        assert self._watched is not None
+        for address, slots in opcodes.reads(to, opcodes.traced(self._evm, again)).items():
+            self._watched.setdefault(address, set()).update(slots)
+
     def _read_code(self, address: str) -> bytes:
         """The code as deployed: pyrevm shows what it has analysed with 33 bytes of padding."""
         digest = bytes(self._evm.basic(address).code_hash or b"")
@@ -214,11 +300,14 @@ class Revm:
 
     def _peek(self, read: Any) -> Any:
         """Read without warming what is read."""
-        checkpoint = self._evm.snapshot()
+        checkpoint = None if self._watched is not None else self._evm.snapshot()
         try:
             return read(self._evm)
+        except RuntimeError as error:
+            raise _failure(error) from None
         finally:
-            self._evm.revert(checkpoint)
+            if checkpoint is not None:
+                self._evm.revert(checkpoint)
 
     # Snapshots
 
@@ -240,6 +329,7 @@ class Revm:
     def revert(self, snapshot: int) -> None:
         """Return to a snapshot and drop it and all later ones. Raises `SnapshotError`."""
         mark = self._find(snapshot)
+        self._note()
         while True:
             last = self._marks.pop()
             if last.checkpoint is not None:
@@ -280,7 +370,7 @@ class Revm:
     # The journal and the database
 
     def _can_flush(self) -> bool:
-        return all(mark.checkpoint is None for mark in self._marks)
+        return self._watched is None and all(mark.checkpoint is None for mark in self._marks)
 
     def flush(self) -> None:
         """Move the journal into the database: everything is cold afterwards.
@@ -300,7 +390,7 @@ class Revm:
         self._base = self._evm.snapshot()
         self._dirty = False
 
-    def _write(self, change: journal.AccountChange) -> None:
+    def _write(self, change: journal.Touched) -> None:
         evm, address = self._evm, change.address
         keep_undo = bool(self._marks)
         checkpoint = evm.snapshot()
@@ -312,7 +402,7 @@ class Revm:
             if keep_undo:
                 self._undo.append((address, *before_account))
             self._insert_account(address, *after_account)
-        for slot, (before, after) in change.slots.items():
+        for slot, (before, after) in change.changed().items():
             if keep_undo:
                 self._undo.append((address, slot, before))
             _insert_slot(evm, address, slot, after)
@@ -343,7 +433,7 @@ def _insert_slot(evm: Any, address: str, slot: int, value: int) -> None:
     evm.revert(checkpoint)
 
 
-def _reverted(error: RuntimeError) -> Reverted:
+def _failure(error: RuntimeError) -> BallastError:
     """The typed error in pyrevm's message."""
     message = str(error)
     if match := _REVERT.match(message):
@@ -351,4 +441,7 @@ def _reverted(error: RuntimeError) -> Reverted:
         return Reverted(decode_reason(data), data)
     if match := _HALT.match(message):
         return Reverted(f"halt: {match[1]}")
+    if message.startswith("Database("):
+        told = _NODE_MESSAGE.search(message)
+        return NodeError(f"the forked node: {told[1] if told else 'no answer'}")
     return Reverted(f"halt: {message}")

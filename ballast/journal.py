@@ -15,8 +15,9 @@ _SLOT = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class AccountChange:
-    """One account of the journal. `slots` maps changed slots to their original and new value."""
+class Touched:
+    """One account of the journal. `slots` maps what was read or written to its original and its
+    present value."""
 
     address: str
     balance: int
@@ -24,19 +25,19 @@ class AccountChange:
     code_hash: bytes
     slots: dict[int, tuple[int, int]]
 
+    def changed(self) -> dict[int, tuple[int, int]]:
+        """The slots whose value is another."""
+        return {slot: pair for slot, pair in self.slots.items() if pair[0] != pair[1]}
 
-def parse(journal: str) -> list[AccountChange]:
-    """The accounts in a journal's debug string, with the slots whose value has changed."""
+
+def parse(journal: str) -> list[Touched]:
+    """The accounts in a journal's debug string."""
     state = journal[: journal.index("}, transient_storage: {")]
     found = []
     for address, balance, nonce, code_hash, storage in _ACCOUNT.findall(state):
-        slots = {
-            int(slot): (int(old), int(new))
-            for slot, old, new in _SLOT.findall(storage)
-            if old != new
-        }
+        slots = {int(slot): (int(old), int(new)) for slot, old, new in _SLOT.findall(storage)}
         digest = bytes.fromhex(code_hash[2:])
-        found.append(AccountChange(address, int(balance), int(nonce), digest, slots))
+        found.append(Touched(address, int(balance), int(nonce), digest, slots))
     count = state.count(": Account {")
     if count != len(found):
         raise AssertionError(f"{count} accounts in the journal, {len(found)} understood")

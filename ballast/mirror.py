@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ballast.contract import Contract
+from ballast.errors import Reverted
 
 WAD = 10**18
 BPS = 10_000
@@ -290,6 +291,14 @@ class Book:
         return money.pool + money.shortfall - owed
 
 
+def _split(accounts: Sequence[bytes], words: Iterator[int]) -> Iterator[tuple[bytes, list[int]]]:
+    """Each account's own words."""
+    for account in accounts:
+        head = [next(words) for _ in range(4)]
+        legs = ((head[0] >> 64).bit_length() + 11) // 12
+        yield account, head + [next(words) for _ in range(4 * legs)]
+
+
 class Reader:
     """Reads books of fixed accounts, markets and groups; remembers retired epochs for good."""
 
@@ -318,15 +327,11 @@ class Reader:
         markets = list(self.funding_caps_bps)
         pages = [self.accounts[i : i + PAGE] for i in range(0, len(self.accounts), PAGE)] or [[]]
         raw: list[tuple[bytes, list[int]]] = []
-        for number, page in enumerate(pages):
-            last = number == len(pages) - 1
-            words = iter(
-                self.clearing.view.read(page, markets if last else [], self.groups if last else [])
-            )
-            for account in page:
-                head = [next(words) for _ in range(4)]
-                legs = (head[0] >> 64).bit_length() + 11
-                raw.append((account, head + [next(words) for _ in range(4 * (legs // 12))]))
+        words: Iterator[int] = iter(())
+        for number, page in enumerate(pages, 1):
+            last = (markets, self.groups) if number == len(pages) else ([], [])
+            for part, words in self._read(page, *last):
+                raw += _split(part, words)
         known = {m: Market.decode(next(words), next(words), next(words)) for m in markets}
         groups = {}
         for group in self.groups:
@@ -334,12 +339,22 @@ class Reader:
             money = next(words)
             groups[group] = Group(claims, _bits(money, 0, 128), money >> 128, next(words))
         funding = {m: known[m].funding_at(now, self.funding_caps_bps[m]) for m in markets}
-        return Book(
-            {account: self._account(words, groups, funding) for account, words in raw},
-            known,
-            groups,
-            *(next(words) for _ in range(4)),
-        )
+        accounts = {account: self._account(own, groups, funding) for account, own in raw}
+        insurance, fees, reserve, total = (next(words) for _ in range(4))
+        return Book(accounts, known, groups, insurance, fees, reserve, total)
+
+    def _read(
+        self, page: Sequence[bytes], markets: Sequence[int], groups: Sequence[int]
+    ) -> Iterator[tuple[Sequence[bytes], Iterator[int]]]:
+        """A page, in parts where it has more legs than one call returns."""
+        try:
+            yield page, iter(self.clearing.view.read(list(page), markets, groups))
+        except Reverted:
+            if len(page) < 2:
+                raise
+            half = len(page) // 2
+            yield from self._read(page[:half], [], [])
+            yield from self._read(page[half:], markets, groups)
 
     def _account(
         self, words: list[int], groups: Mapping[int, Group], funding: Mapping[int, int]
