@@ -19,7 +19,12 @@ GAS_SNAPSHOT = ROOT / "tests" / "gas_snapshot.json"
 
 settings.register_profile("quick", max_examples=20, deadline=None)
 settings.register_profile(
-    "ci", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "ci",
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
     "nightly", max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -31,6 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-gas", action="store_true", help="Write tests/gas_snapshot.json anew (make gas)."
     )
+    parser.addoption("--fuzz-report", help="Where the machines' report goes (make fuzz).")
+    parser.addoption("--fuzz-seed", type=int, default=1, help="First seed of a nightly run.")
+    parser.addoption("--fuzz-hours", type=float, default=1.0, help="How long a nightly run goes.")
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from tests.support.twin import unrealised
 from tests.support.world import INSURANCE, RESERVE, World
 
 FEES = (2).to_bytes(32, "big")
 WEI_A_LEG = 16
 """Roundings a leg has seen in a directed test, at most (docs/INVARIANTS.md has the real bound)."""
+
+
+def unrealised(size: int, entry: int, price: int) -> int:
+    """As positions.vy rounds it."""
+    if size >= 0:
+        return size * price // 10**18 + (-size * entry // 10**18)
+    return -size * entry // 10**18 + (size * price // 10**18)
 
 
 def dust(world: World, accounts: Iterable[bytes], group: int, numerator: int, half: int = 2) -> int:

@@ -131,13 +131,15 @@ class World:
         prices: tuple[int, ...] = (100 * WAD,),
         groups: tuple[int, ...] = (),
         decimals: int = 18,
+        token: str = "Token",
         buckets: int = 8,
         reward_bps: int = 0,
         insurance_cap_quote: int = 0,
+        chain: Revm | None = None,
         **chain_options: Any,
     ) -> None:
-        self.chain = Revm(**chain_options)
-        self.__dict__.update(vars(deploy_core(self.chain, decimals)))
+        self.chain = chain or Revm(**chain_options)
+        self.__dict__.update(vars(deploy_core(self.chain, decimals, token)))
         self.unit = 10**decimals
         self.scale = 10 ** (18 - decimals)
         owner = {"sender": OWNER}

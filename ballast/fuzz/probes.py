@@ -1,0 +1,110 @@
+"""What must be possible, tried in a copy that is rolled back: S8, S11, S12."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ballast.errors import Reverted
+from ballast.fuzz.checks import roundings
+from ballast.fuzz.dust import WAD
+from ballast.model.market import PENDING, STALE
+from ballast.signing import owner_of
+
+if TYPE_CHECKING:
+    from ballast.fuzz.twin import Twin
+
+HELPERS = [bytes.fromhex(f"{n:040x}") + bytes(12) for n in (0xAAA1, 0xAAA2)]
+"""Accounts that are on the other side of a trade, with as much cash as it takes."""
+FORTUNE = 10**8 * WAD
+
+
+def assert_exits(twin: Twin) -> None:
+    """S8: who meets IM can close every leg whose price is fresh; who has neither position nor debt
+    can withdraw all its cash."""
+    for account, held in twin.holdings.accounts.items():
+        if not held.legs and not held.debt:
+            with twin.chain.rolled_back():
+                _withdraw_all(twin, account)
+            continue
+        initial = twin.clearing.view.margin(account)[0]
+        if held.backing >= initial + roundings(twin, held):
+            for market, leg in held.legs.items():
+                if leg.size and not twin.model.state.quote(market).status & (STALE | PENDING):
+                    with twin.chain.rolled_back():
+                        _close(twin, account, market)
+
+
+def _withdraw_all(twin: Twin, account: bytes) -> None:
+    """In the next block, when nothing is fresh any more: what is allotted, too."""
+    twin.chain.mine(12)
+    twin.clearing.send.settle(account, sender=twin.keeper)
+    units = twin.vault.view.balance_of(account) // twin.scale
+    owner = owner_of(account)
+    if not units:
+        return
+    try:
+        twin.vault.send.withdraw(account, units, owner, sender=owner)
+    except Reverted as refusal:
+        raise twin.finding(f"S8: {account.hex()[:8]} cannot withdraw: {refusal.reason}") from None
+
+
+def _close(twin: Twin, account: bytes, market: int) -> None:
+    """The whole leg at the oracle price, against a newcomer who holds enough already."""
+    params, quote = twin.model.state.markets[market].params, twin.holdings.quotes[market]
+    leg = twin.holdings.accounts[account].legs[market]
+    least = params.min_notional_quote * WAD // quote.price + 1
+    interest = twin.clearing.view.open_interest(market)[0]
+    if leg.size + least > params.position_cap_base or interest + least > params.interest_cap_base:
+        return
+    house, venue, owner = twin.clearing.send, twin.arena.venue, twin.arena.owner
+    for helper in HELPERS:
+        twin.vault.send.deposit(helper, FORTUNE // twin.scale, sender=twin.payer)
+    if twin.model.state.all_paused:
+        house.pause(0, False, sender=owner)
+    if twin.model.state.markets[market].paused:
+        house.pause(market, False, sender=owner)
+    newcomer, other = HELPERS
+    pair = (newcomer, other) if leg.is_long else (other, newcomer)
+    house.fill(market, *pair, least, quote.price, sender=venue)
+    sides = (newcomer, account) if leg.is_long else (account, newcomer)
+    try:
+        house.fill(market, *sides, leg.size, quote.price, sender=venue)
+    except Reverted as refusal:
+        who = f"{account.hex()[:8]}/{market}"
+        raise twin.finding(f"S8: {who} cannot close {leg.size}: {refusal.reason}") from None
+
+
+def assert_round_trip(twin: Twin, market: int, price: int) -> None:
+    """S11: opening and closing at one price with no time between profits nobody."""
+    if price == 0:
+        return
+    params = twin.model.state.markets[market].params
+    status = twin.model.state.quote(market).status & (STALE | PENDING)
+    paused = twin.model.state.all_paused or twin.model.state.markets[market].paused
+    size = 7 * params.min_notional_quote * WAD // price + 1
+    interest = twin.clearing.view.open_interest(market)[0]
+    if status or paused or interest + size > params.interest_cap_base:
+        return
+    with twin.chain.rolled_back():
+        for helper in HELPERS:
+            twin.vault.send.deposit(helper, FORTUNE // twin.scale, sender=twin.payer)
+        before = [twin.clearing.view.equity(helper) for helper in HELPERS]
+        there, back = HELPERS, HELPERS[::-1]
+        for sides in (there, back):
+            twin.clearing.send.fill(market, *sides, size, price, sender=twin.arena.venue)
+        for helper, equity in zip(HELPERS, before, strict=True):
+            gain = twin.clearing.view.equity(helper) - equity
+            if gain > 0:
+                raise twin.finding(f"S11: {gain} gained by {size} there and back at {price}")
+
+
+def assert_idempotent(twin: Twin, account: bytes) -> None:
+    """S12: settling or refreshing a second time writes nothing."""
+    with twin.chain.rolled_back():
+        for name in ("settle", "refresh"):
+            call = getattr(twin.clearing.send, name)
+            call(account, sender=twin.keeper)
+            second = call(account, sender=twin.keeper)
+            if second.logs:
+                written = [event.name for event in twin.clearing.events(second)]
+                raise twin.finding(f"S12: a second {name} of {account.hex()[:8]} writes {written}")
