@@ -81,11 +81,13 @@ class Desk:
 
     def is_signed(self, market: int) -> bool:
         """Whether a market has signed prices; a Chainlink feed if not."""
+        if market in self.signed.markets or market in self.feeds.markets:
+            return market in self.signed.markets
         return bool(self._house.view.market_params(market).oracle == self.oracle.address)
 
     def observe(self, market: int) -> Observed:
         """What the rules say of a market's oracle now."""
-        books = self.signed if market in self.signed.markets else self.feeds
+        books = self.signed if self.is_signed(market) else self.feeds
         return books.observe(market, self.chain.timestamp)
 
     # Prices

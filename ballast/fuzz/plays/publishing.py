@@ -39,7 +39,8 @@ class Publishing(Governing):
         """Markets whose publishers say nothing."""
         self.dice = Dice(b"")
         self._last: list[Parcel] = []
-        self._said = {market: self._look(market) for market in twin.markets}
+        self._said: dict[int, tuple[int, int, int]] = {}
+        self.looks()
 
     def scenes(self) -> dict[str, list[Action]]:
         """As `Governing`, and reports good and bad."""
@@ -76,8 +77,8 @@ class Publishing(Governing):
         return self.looks()
 
     def report(self, market: int, price: int) -> Observation:
-        """A report of this very price, if it is one; what the oracle says then."""
-        if price:
+        """A report of this very price, if it is one and new; what the oracle says then."""
+        if price and self.desk.observe(market)[::2] != (price, 0):
             self.levels[market] = price
             self.desk.set_price(market, price)
         said = self._said[market] = self._look(market)
@@ -401,7 +402,8 @@ class Publishing(Governing):
         return news
 
     def _look(self, market: int) -> tuple[int, int, int]:
-        """`observe`, `price` and `pending` of a market are what they have to be."""
+        """`observe` of a market, and where it says something new `price` and `pending`, are what
+        they have to be."""
         desk, now = self.desk, self.twin.chain.timestamp
         its = desk.signed.markets
         oracle = desk.oracle if market in its else desk.chainlink
@@ -412,6 +414,8 @@ class Publishing(Governing):
             shown = refusal.reason
         if shown != expected:
             raise self.twin.finding(f"observe({market}): {shown}, by the rules {expected}")
+        if expected == self._said.get(market):
+            return expected
         if market in its:
             if tuple(oracle.view.pending(market)) != desk.signed.pending(market):
                 raise self.twin.finding(f"pending({market}): {oracle.view.pending(market)}")
