@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HELPERS = [bytes.fromhex(f"{n:040x}") + bytes(12) for n in (0xAAA1, 0xAAA2)]
 """Accounts that are on the other side of a trade, with as much cash as it takes."""
-FORTUNE = 10**8 * WAD
+FORTUNE = 10**7 * WAD
 
 
 def assert_exits(twin: Twin) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+import traceback
 
 import pytest
 from hypothesis import Phase, seed, settings
@@ -41,12 +42,16 @@ def test_machine(machine: type[TradingMachine]) -> None:
 
 @pytest.mark.skipif(PROFILE != "nightly", reason="the nightly profile goes on for hours")
 def test_machines_for_hours(request: pytest.FixtureRequest) -> None:
-    """Round after round, each under its own seed."""
+    """Round after round, each under its own seed; what is found is shown at the end."""
     first = request.config.getoption("--fuzz-seed")
     deadline = time.monotonic() + 3_600 * request.config.getoption("--fuzz-hours")
-    number = first
+    number, found = first, []
     while time.monotonic() < deadline:
         for machine in MACHINES:
-            _run(seed(number)(type(machine.__name__, (machine,), {})))
+            try:
+                _run(seed(number)(type(machine.__name__, (machine,), {})))
+            except Exception:
+                found.append(f"{machine.__name__}, seed {number}:\n{traceback.format_exc()}")
         number += 1
     print(f"seeds {first} to {number - 1}")
+    assert not found, "\n".join(found)
