@@ -12,8 +12,9 @@ TESTS ?= tests
 PRICES ?=
 TRADERS ?=
 SEED ?=
+AGAIN ?=
 
-.PHONY: venv lint format types compile test gas demo clean
+.PHONY: venv lint format types compile test gas fuzz seeded mutants adversary demo clean
 
 venv: $(STAMP)
 
@@ -48,6 +49,24 @@ test: $(STAMP) $(NODE_STAMP) compile
 
 gas: $(STAMP) compile
 	$(BIN)/python -m pytest -p no:xdist --update-gas $(TESTS)
+
+# The invariants under whatever the machines come up with; figures in build/fuzz.json. HYPOTHESIS_PROFILE=nightly goes
+# on for HOURS (1) from SEED on.
+fuzz: $(STAMP) compile
+	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/python -m pytest -p no:xdist tests/stateful \
+		--fuzz-report build/fuzz.json $(if $(SEED),--fuzz-seed $(SEED)) $(if $(HOURS),--fuzz-hours $(HOURS))
+
+# Deliberate faults, which the tests must find: those of tests/seeded/, and a sample of mechanical ones (docs/MUTANTS.md).
+seeded: $(STAMP) compile
+	$(BIN)/python -m ballast.mutation.seeded --jobs $(JOBS)
+
+# A run that was cut off goes on at the next start. AGAIN=1 tries once more what has survived.
+mutants: $(STAMP) compile
+	$(BIN)/python -m ballast.mutation.mutants --record --jobs $(JOBS) $(if $(SEED),--seed $(SEED)) $(if $(AGAIN),--again)
+
+# What one owner with many accounts could gain, at given prices and over a crash (docs/ADVERSARY.md); about an hour.
+adversary: $(STAMP) compile
+	$(BIN)/python -m ballast.adversary $(if $(PRICES),--prices "$(PRICES)") $(if $(SEED),--seed $(SEED))
 
 demo: $(STAMP) compile
 	$(BIN)/ape run demo $(if $(PRICES),--prices "$(PRICES)") $(if $(TRADERS),--traders $(TRADERS)) $(if $(SEED),--seed $(SEED))

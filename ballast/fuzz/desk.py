@@ -156,9 +156,10 @@ class Desk:
     # Feeds
 
     def answer(self, market: int, price: int) -> None:
-        """A round of this moment (WAD, rounded down to the feed's decimals)."""
+        """A round of this moment (WAD; what the feed's decimals do not hold is rounded down, what
+        they hold beyond is filled up with nines)."""
         feed, now = self.feeds.markets[market].feed, self.chain.timestamp
-        amount = price * 10**feed.decimals // 10**18
+        amount = price * 10**feed.decimals // 10**18 + 10 ** max(0, feed.decimals - 18) - 1
         round_id = max(feed.latest_id, COUNTER) + 1
         self.set_round(feed, round_id, Round(amount, now, now, round_id))
 

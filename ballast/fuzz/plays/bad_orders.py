@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ballast.fuzz.dice import Dice
-from ballast.fuzz.plays.publishing import STRANGER
+from ballast.fuzz.plays.bad_reports import STRANGER
 from ballast.fuzz.rules.orders import Signed
 from ballast.fuzz.signer import high_s
 from ballast.fuzz.twin import owner_of
@@ -100,7 +100,10 @@ def expired(play: Ordering, match: Match, dice: Dice) -> None:
 
 
 def overfilled(play: Ordering, match: Match, dice: Dice) -> None:
-    """A wei more than an order has left."""
+    """A wei more than an order has left: one maker's, the same in two parts, or the taker's."""
+    if dice.chance(35):
+        match.taker = _again(play, dice, size=sum(match.sizes) - 1)(match.taker)
+        return
     which = dice.below(len(match.sizes))
     match.sizes[which] = play.orders.left(match.makers[which]) + 1
     if dice.chance(50):

@@ -7,7 +7,8 @@ from typing import Any
 from ballast.fuzz.desk import DECIMALS
 from ballast.fuzz.dice import Dice
 from ballast.fuzz.dust import WAD
-from ballast.fuzz.plays.publishing import STRANGER, Publishing
+from ballast.fuzz.plays.bad_reports import STRANGER
+from ballast.fuzz.plays.publishing import Publishing
 from ballast.fuzz.plays.trading import Action
 from ballast.fuzz.rules.feeds import COUNTER, Feed, Round
 
@@ -95,11 +96,13 @@ class Feeding(Publishing):
             Round(-(-(2**96) * 10**feed.decimals // 10**18), now, now, round_id),
             Round(2**255 - 1, now, now, round_id),
             Round(good, now, now + 60, round_id),
+            Round(good, now, 2**256 - 1, round_id),
             Round(good, 0, 0, round_id),
             Round(good, now - 10**6, now - 10**6, round_id),
         )
         if dice.chance(25):
-            round_id = (round_id // COUNTER + 1) * COUNTER + 1
+            # Rounds of a phase count from 1; an aggregator may have said something as 0, too.
+            round_id = (round_id // COUNTER + 1) * COUNTER + dice.below(2)
             its = Round(good, now, now, round_id)
         else:
             its = dice.pick(kinds)

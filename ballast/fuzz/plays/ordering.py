@@ -1,29 +1,22 @@
-"""Signed orders: matched in parts and whole, cancelled, delegated; and everything that is none."""
+"""Signed orders: matched in parts and whole; and matches that are none."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Any
 
 from ballast.fuzz.dice import Dice
 from ballast.fuzz.dust import WAD
 from ballast.fuzz.plays.bad_orders import spoil
-from ballast.fuzz.plays.feeding import Feeding
-from ballast.fuzz.plays.publishing import STRANGER
+from ballast.fuzz.plays.bad_reports import STRANGER
+from ballast.fuzz.plays.permitting import MOST_RESTING, Permitting
 from ballast.fuzz.plays.trading import BPS, Action
-from ballast.fuzz.rules.orders import NOBODY, OrderRules, Part, Signed
-from ballast.fuzz.rules.permits import Permit
-from ballast.fuzz.signer import Signer, high_s, match_data
-from ballast.fuzz.twin import Twin, owner_of
+from ballast.fuzz.rules.orders import Part, Signed
+from ballast.fuzz.signer import match_data
 from ballast.model.exact import SIZE_ONE
 from ballast.model.state import SIZE_DUST
-from ballast.signing import Domain, Order, order_digest
-
-FOREVER = 2**64 - 1
-MOST_RESTING = 12
+from ballast.signing import Order
 
 
 @dataclass
@@ -35,36 +28,21 @@ class Match:
     sizes: list[int]
 
 
-class Ordering(Feeding):
+class Ordering(Permitting):
     """Trades come as orders signed by owners' keys, delegates and contract wallets."""
 
-    def __init__(self, twin: Twin, *cast: Any) -> None:
-        super().__init__(twin, *cast)
-        self.orders = OrderRules(self.wiring.wallets)
-        floor_of = self.wiring.settlement.view.salt_floor
-        self.orders.floors.update({who: int(floor_of(who)) for who in self.people})
-        self._nonces: Counter[str] = Counter()
-        self.resting: list[Signed] = []
-        """Makers' orders that are not filled, or not wholly; some have been cancelled since."""
-        self._domain = Domain(twin.chain.chain_id, self.wiring.settlement.address)
-        self._salts = count(1)
-        self._fund_name = str(twin.arena.fund.view.name())
-
     def scenes(self) -> dict[str, list[Action]]:
-        """As `Feeding`, and orders."""
+        """As `Permitting`, and orders."""
         return {
             **super().scenes(),
             "orders": [
                 *[self.fill_orders] * 6,
-                *[self.take_resting] * 4,
-                *[self.close_by_order] * 4,
+                *[self.take_resting] * 5,
+                *[self.close_by_order] * 5,
                 *[self.match_badly] * 5,
                 *[self.delegate] * 2,
                 self.cancel,
-                self.cancel,
                 self.cancel_below,
-                self.break_wallet,
-                self.permit,
                 self.withdraw,
                 self.quiet_block,
             ],
@@ -80,41 +58,44 @@ class Ordering(Feeding):
         return self.match(match)
 
     def take_resting(self, dice: Dice) -> None:
-        """A new taker against orders that rest already, as far as they are good for."""
+        """A taker, new or resting itself, against orders that rest, as far as they are good for."""
         good = [its for its in self.resting if self._is_good(its)]
         if not good:
             return self.fill_orders(dice)
         first = dice.pick(good)
         market, is_buy = first.order.market, not first.order.is_buy
         makers = [its for its in good if self._alike(its.order, first.order)][: 1 + dice.below(4)]
-        homes = self.homes[first.order.account]
-        takers = [who for who in self.people if self.homes[who] == homes]
-        taker = dice.pick(takers)
+        home = self.homes[first.order.account]
+        taker = dice.pick([who for who in self.people if self.homes[who] == home])
+        resting = [its for its in good if its.order.market == market and self._takes(its, first)]
+        if resting and dice.chance(60):
+            makers, taker = [first], resting[0].order.account
         makers = [its for its in makers if its.order.account != taker] or [first]
         if self.doubtful(taker, market) and dice.chance(90):
             return self.close_by_order(dice)
         sizes = []
         for its in makers:
             carried = min(self._carried(taker, market), self._carried(its.order.account, market))
-            left = self.orders.left(its)
-            part = int(carried * dice.between(0.1, 0.6)) // len(makers)
-            sizes.append(
-                left if part >= left or dice.chance(10) else max(self._least(market), part)
-            )
+            left, part = self.orders.left(its), int(carried * dice.between(0.1, 0.6)) // len(makers)
+            whole = part >= left or dice.chance(10)
+            sizes.append(left if whole else max(self._least(market), part))
+        if resting and resting[0].order.account == taker:
+            sizes = [min(sizes[0], self.orders.left(resting[0]))]
+            return self.match(Match(resting[0], makers, sizes))
         limits = [its.order.limit_price for its in makers]
         asked = Order(
             account=taker,
             market=market,
             is_buy=is_buy,
-            size=sum(sizes) + dice.chance(30) * sizes[0],
+            size=sum(sizes) * (2 if dice.chance(40) else 1),
             limit_price=max(limits) if is_buy else min(limits),
             salt=self._salt(taker),
         )
         return self.match(Match(self.sign(asked, dice), makers, sizes))
 
     def close_by_order(self, dice: Dice) -> None:
-        """A reduce-only taker who asks for more than there is to close, against one maker; or a
-        reduce-only maker."""
+        """Somebody closes by reduce-only orders that ask for more than there is, all in all: as a
+        taker, or as a maker with one to three of them."""
         who = dice.pick(self.people)
         legs = self.twin.holdings.accounts[who].legs
         if not legs:
@@ -130,28 +111,23 @@ class Ordering(Feeding):
         ]
         if not others or not leg.size:
             return self.refresh(dice)
-        size = max(1, int(leg.size * dice.pick((1.0, 1.0, 0.3, 2.5))))
-        closing = Order(
-            account=who,
-            market=market,
-            is_buy=not leg.is_long,
-            size=size,
-            limit_price=self.fill_price(dice, market),
-            reduce_only=True,
-            salt=self._salt(who),
-        )
-        other = dice.pick(others)
-        opposite = replace(
-            closing,
-            account=other,
-            is_buy=leg.is_long,
-            reduce_only=dice.chance(15),
-            salt=self._salt(other),
-        )
-        taker, maker = self.sign(closing, dice), self.sign(opposite, dice)
-        if dice.chance(40):
-            taker, maker = maker, taker
-        return self.match(Match(taker, [maker], [size]))
+        sizes = [
+            max(1, int(leg.size * dice.pick((1.0, 1.0, 0.6, 0.3, 2.5))))
+            for _ in range(dice.pick((1, 1, 2, 3)))
+        ]
+        price, is_buy, takes = self.fill_price(dice, market), not leg.is_long, dice.chance(50)
+
+        def order(account: bytes, is_buy: bool, size: int, reduce_only: bool) -> Signed:
+            asked = Order(account, market, is_buy, size, price, reduce_only)
+            return self.sign(replace(asked, salt=self._salt(account)), dice)
+
+        if takes:
+            taker = order(who, is_buy, sum(sizes), True)
+            makers = [order(dice.pick(others), leg.is_long, n, dice.chance(15)) for n in sizes]
+        else:
+            taker = order(dice.pick(others), leg.is_long, sum(sizes), dice.chance(15))
+            makers = [order(who, is_buy, n, True) for n in sizes]
+        return self.match(Match(taker, makers, sizes))
 
     def match(self, its: Match) -> None:
         """The settlement does what the rules say; what it lets through is up to the clearinghouse,
@@ -177,7 +153,7 @@ class Ordering(Feeding):
             orders.matched(taker, makers, parts)
             for signed in (taker, *makers):
                 self._check_filled(signed)
-            self._rest(makers)
+            self._rest((taker, *makers))
         return None
 
     def _leaves_crumbs(self, taker: Order, parts: Sequence[Part]) -> bool:
@@ -194,12 +170,15 @@ class Ordering(Feeding):
                     return True
         return False
 
-    def _rest(self, makers: Sequence[Signed]) -> None:
-        left = [its for its in (*self.resting, *makers) if self.orders.left(its)]
+    def _rest(self, orders: Sequence[Signed]) -> None:
+        left = [its for its in (*self.resting, *orders) if self.orders.left(its)]
         self.resting = list({its.digest: its for its in left}.values())[-MOST_RESTING:]
 
     def _check_filled(self, signed: Signed) -> None:
-        shown = self.wiring.settlement.view.filled(signed.digest)
+        view = self.wiring.settlement.view
+        if view.order_hash(signed.order.as_tuple()) != signed.digest:
+            raise self.twin.finding(f"order_hash of {signed.order} is not its digest")
+        shown = view.filled(signed.digest)
         if shown != self.orders.filled[signed.digest]:
             raise self.twin.finding(
                 f"filled: {shown}, by the rules {self.orders.filled[signed.digest]}"
@@ -276,41 +255,14 @@ class Ordering(Feeding):
         spoil(self, match, dice)
         self.match(match)
 
-    # Orders and signatures
-
-    def sign(self, order: Order, dice: Dice) -> Signed:
-        """By the owner's key, the wallet's, or a delegate whose time runs."""
-        key, now = self.wiring.keys[owner_of(order.account)], self.twin.chain.timestamp
-        for delegate in self.wiring.delegates:
-            runs = self.orders.delegates[order.account, delegate.address] >= now
-            if runs and dice.chance(60):
-                key = delegate
-        signed = self.signed_by(key, order)
-        if owner_of(order.account) in self.orders.wallets and dice.chance(20):
-            # A wallet's own signature may be of any length.
-            return replace(signed, signature=signed.signature + bytes(1 + dice.below(455)))
-        return signed
-
-    def signed_by(self, key: Signer, order: Order, domain: Domain | None = None) -> Signed:
-        """By a key; for another chain or contract it is nobody's."""
-        digest = order_digest(self._domain, order)
-        if domain is not None:
-            return Signed(order, digest, key.sign(order_digest(domain, order)), "")
-        return Signed(order, digest, key.sign(digest), key.address)
-
-    def _salt(self, account: bytes) -> int:
-        return self.orders.floors[account] + next(self._salts)
-
-    def _expiry(self, dice: Dice) -> int:
-        now = self.twin.chain.timestamp
-        return dice.pick((FOREVER, now, now + 60, now + 86_400))
+    # What orders are good for
 
     def _reducible(self, order: Order) -> int:
         leg = self.twin.holdings.accounts[order.account].legs.get(order.market)
         return leg.size if leg is not None and leg.is_long != order.is_buy else 0
 
     def _is_good(self, signed: Signed) -> bool:
-        """Whether a resting order can be filled now (its digest is its own taker here)."""
+        """Whether a resting order can be filled now as far as it says itself."""
         order, now = signed.order, self.twin.chain.timestamp
         price = self.twin.model.state.quote(order.market).price
         band = self.params(order.market).price_band_bps
@@ -319,6 +271,17 @@ class Ordering(Feeding):
             and not self.orders.refusals(signed, now)
             and abs(order.limit_price - price) * BPS <= price * band
             and not self.doubtful(order.account, order.market)
+        )
+
+    def _takes(self, its: Signed, maker: Signed) -> bool:
+        """Whether a resting order could take from another one."""
+        one, other = its.order, maker.order
+        bid, ask = (one, other) if one.is_buy else (other, one)
+        return (
+            one.is_buy != other.is_buy
+            and one.account != other.account
+            and not one.post_only
+            and bid.limit_price >= ask.limit_price
         )
 
     @staticmethod
@@ -335,113 +298,3 @@ class Ordering(Feeding):
         price = self.twin.model.state.quote(market).price
         least: int = self.params(market).min_notional_quote * WAD // price
         return least + 1
-
-    # Permissions
-
-    def delegate(self, dice: Dice) -> None:
-        """An account's delegate gets time, or has no more; seldom that is asked for by another."""
-        account, key = dice.pick(self.people), dice.pick(self.wiring.delegates).address
-        now = self.twin.chain.timestamp
-        expiry = dice.pick((now + 86_400, now + 86_400, now + 600, now, 0, FOREVER))
-        caller = owner_of(account)
-        if dice.chance(15):
-            caller = dice.pick((STRANGER.address, key))
-        if dice.chance(5):
-            key = NOBODY
-        self.send_delegate(account, key, expiry, caller)
-
-    def cancel(self, dice: Dice) -> None:
-        """A resting order, or one that nobody has seen, by the owner, a delegate or a stranger."""
-        owner = owner_of(dice.pick(self.people))
-        digest = bytes([dice.below(4)]) * 32
-        if self.resting and dice.chance(85):
-            resting = dice.pick(self.resting)
-            digest, owner = resting.digest, owner_of(resting.order.account)
-        delegate = dice.pick(self.wiring.delegates).address
-        self.send_cancel(dice.pick((owner, owner, delegate, STRANGER.address)), digest)
-
-    def cancel_below(self, dice: Dice) -> None:
-        """All that an account has signed, or a part of it, or nothing."""
-        account = dice.pick(self.people)
-        caller = STRANGER.address if dice.chance(15) else owner_of(account)
-        salt = self.orders.floors[account] + dice.pick((0, 1, 1, 5, 50))
-        self.send_cancel_below(account, salt, caller)
-
-    def send_delegate(
-        self, account: bytes, key: str, expiry: int, caller: str | None = None
-    ) -> None:
-        """`set_delegate`, by the owner if nobody is named."""
-        caller, its = caller or owner_of(account), self.wiring.settlement
-        reasons = self.orders.set_delegate(caller, account, key, expiry)
-        self._send("set_delegate", (account, key, expiry), caller, reasons)
-        shown = its.view.delegate_expiry(account, key)
-        if shown != self.orders.delegates[account, key]:
-            raise self.twin.finding(f"delegate_expiry: {shown}")
-
-    def send_cancel(self, caller: str, digest: bytes) -> None:
-        """`cancel`."""
-        refusal = self.orders.cancel(caller, digest)
-        self._send("cancel", (digest,), caller, {refusal} if refusal else set())
-        if not self.wiring.settlement.view.is_cancelled(caller, digest):
-            raise self.twin.finding("is_cancelled: False")
-
-    def send_cancel_below(self, account: bytes, salt: int, caller: str | None = None) -> None:
-        """`cancel_below`, by the owner if nobody is named."""
-        caller, its = caller or owner_of(account), self.wiring.settlement
-        reasons = self.orders.cancel_below(caller, account, salt)
-        self._send("cancel_below", (account, salt), caller, reasons)
-        if its.view.salt_floor(account) != self.orders.floors[account]:
-            raise self.twin.finding(f"salt_floor: {its.view.salt_floor(account)}")
-
-    def _send(self, name: str, args: tuple[Any, ...], caller: str, reasons: set[str]) -> None:
-        call = getattr(self.wiring.settlement.send, name)
-        if reasons:
-            return self.twin.must_refuse(
-                f"orders.{name}", lambda: call(*args, sender=caller), *reasons
-            )
-        self.twin.must(f"orders.{name}", lambda: call(*args, sender=caller))
-        return self.twin.checked(())
-
-    def break_wallet(self, dice: Dice) -> None:
-        """A contract wallet answers nobody, or everybody again; its owner's key trades on."""
-        wallet, (key, contract) = dice.pick(list(self.wiring.chain.wallets.items()))
-        broken = wallet not in self.orders.broken
-        contract.send.set_broken(broken, sender=key)
-        self.orders.broken ^= {wallet}
-
-    def permit(self, dice: Dice) -> None:
-        """A staker's allowance by signature; seldom late, forged, or used a second time."""
-        twin, fund = self.twin, self.twin.arena.fund
-        owner, spender = dice.pick(self.stakers), dice.pick(self.stakers)
-        now, nonce = twin.chain.timestamp, self._nonces[owner]
-        asked = Permit(owner, spender, dice.amount(1, 10**27), nonce, now + 60)
-        reasons: tuple[str, ...] = ()
-        kind, key = dice.below(16), self.wiring.keys[owner]
-        if kind == 0:
-            asked, reasons = replace(asked, deadline=now - 1), ("erc20: expired deadline",)
-        elif kind == 1:
-            key, reasons = STRANGER, ("erc20: invalid signature",)
-        elif kind == 2:
-            asked, reasons = replace(asked, spender=NOBODY), ("erc20: approve to the zero address",)
-        elif kind == 3:
-            asked, reasons = replace(asked, nonce=nonce + 1), ("erc20: invalid signature",)
-        digest = asked.digest(self._fund_name, twin.chain.chain_id, fund.address)
-        signature = key.sign(digest)
-        if kind == 4:
-            signature, reasons = high_s(signature), ("ecdsa: invalid signature `s` value",)
-        v, r, s = signature[64], signature[:32], signature[32:64]
-
-        def send() -> Any:
-            return fund.send.permit(
-                owner, asked.spender, asked.amount, asked.deadline, v, r, s, sender=twin.keeper
-            )
-
-        if reasons:
-            return twin.must_refuse("fund.permit", send, *reasons)
-        twin.must("fund.permit", send)
-        self._nonces[owner] += 1
-        self.fund.allowances[owner, spender] = asked.amount
-        if fund.view.allowance(owner, spender) != asked.amount:
-            raise twin.finding(f"allowance: {fund.view.allowance(owner, spender)}")
-        twin.must_refuse("fund.permit", send, "erc20: invalid signature")
-        return twin.checked(())

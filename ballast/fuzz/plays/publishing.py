@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 from ballast.errors import Reverted
 from ballast.fuzz.desk import PUBLISHERS, Desk, Parcel
 from ballast.fuzz.dice import Dice
+from ballast.fuzz.plays.bad_reports import STRANGER, spoil
 from ballast.fuzz.plays.governing import NOT_OWNER, Governing
 from ballast.fuzz.plays.trading import Action
-from ballast.fuzz.rules.signed_prices import PRICE_LIMIT
-from ballast.fuzz.signer import Signer, high_s
+from ballast.fuzz.rules.signed_prices import BPS
 from ballast.fuzz.twin import Observation, Twin
 from ballast.fuzz.wiring import Wiring
 from ballast.model.exact import QUOTE_ONE
 from ballast.model.market import STALE
-from ballast.signing import Domain
 
-STRANGER = Signer("fuzz stranger")
 DEVIATION = 0.002
 """Publishers speak when the price has moved so far, or the last report gets old."""
-Defect = Callable[[list[Parcel], Dice], list[Parcel]]
 
 
 class Publishing(Governing):
@@ -48,7 +44,9 @@ class Publishing(Governing):
             **super().scenes(),
             "publish": [
                 *[self.report_again] * 4,
-                *[self.report_badly] * 4,
+                *[self.report_badly] * 5,
+                self.report_at_bound,
+                self.report_late,
                 self.judge_market,
                 self.hire,
                 self.hand_over_oracle,
@@ -142,12 +140,32 @@ class Publishing(Governing):
         if self._last and dice.chance(10):
             return self._submit_now(self._last)
         markets = self.signed_markets()
-        parcels = [self.honest(dice.pick(markets), dice)]
-        defect = dice.pick(self.defects())
-        bad = defect(parcels[0], dice)
-        others = [m for m in markets if m != parcels[0].report.market]
-        parcels = [self.honest(dice.pick(others), dice), bad] if dice.chance(25) else [bad]
-        return self._submit_now(parcels)
+        bad = spoil(self, self.honest(dice.pick(markets), dice), dice)
+        others = [m for m in markets if m != bad.report.market]
+        before = [self.honest(dice.pick(others), dice)] if dice.chance(25) else []
+        return self._submit_now([*before, bad])
+
+    def report_at_bound(self, dice: Dice) -> None:
+        """All say the last price that is still within the bound, or the first one beyond it."""
+        desk, market = self.desk, dice.pick(self.signed_markets())
+        its, now = desk.signed.markets[market], self.twin.chain.timestamp
+        step = its.price * its.step_bps // BPS + dice.chance(50)
+        self.levels[market] = its.price + step if dice.chance(50) else its.price - step
+        signers = desk.publishers()[: desk.signed.threshold]
+        words = [(signer, self.levels[market], now) for signer in signers]
+        self._submit_now([desk.parcel(market, words)])
+
+    def report_late(self, dice: Dice) -> None:
+        """After a long silence, by a second too old or just good."""
+        desk, market = self.desk, dice.pick(self.signed_markets())
+        its = desk.signed.markets[market]
+        self.silent.add(market)
+        self.next_block({}, 2 * its.max_age_seconds)
+        self.silent.discard(market)
+        at = self.twin.chain.timestamp - its.max_age_seconds - dice.chance(50)
+        signers = desk.publishers()[: desk.signed.threshold]
+        words = [(signer, self.levels[market], at) for signer in signers]
+        self._submit_now([desk.parcel(market, words)])
 
     def honest(self, market: int, dice: Dice) -> Parcel:
         """A report of the world's price by enough publishers, who differ a little; seldom as many
@@ -192,136 +210,6 @@ class Publishing(Governing):
         if self.submit(parcels):
             self.twin.observed(self.looks())
             self.twin.checked(())
-
-    # What can be wrong with a report
-
-    def defects(self) -> tuple[Callable[[Parcel, Dice], Parcel], ...]:
-        """Each spoils a good report."""
-        return (
-            self._too_few,
-            self._unsorted,
-            self._twice,
-            self._stranger,
-            self._dismissed,
-            self._tampered,
-            self._misshapen,
-            self._elsewhere,
-            self._shifted,
-            self._apart,
-            self._priceless,
-            self._short,
-            self._unknown,
-        )
-
-    def _words(self, parcel: Parcel) -> list[tuple[Signer, int, int]]:
-        by_address = {signer.address: signer for signer in PUBLISHERS}
-        return [(by_address[q.signer], q.price, q.timestamp) for q in parcel.report.quotes]
-
-    def _too_few(self, parcel: Parcel, dice: Dice) -> Parcel:
-        words = self._words(parcel)[: self.desk.signed.threshold - 1]
-        return self.desk.parcel(parcel.report.market, words)
-
-    def _unsorted(self, parcel: Parcel, dice: Dice) -> Parcel:
-        return self.desk.parcel(parcel.report.market, self._words(parcel)[::-1])
-
-    def _twice(self, parcel: Parcel, dice: Dice) -> Parcel:
-        words = self._words(parcel)
-        return self.desk.parcel(parcel.report.market, [*words[:-1], words[0]])
-
-    def _stranger(self, parcel: Parcel, dice: Dice) -> Parcel:
-        words = self._words(parcel)
-        words[dice.below(len(words))] = (STRANGER, *words[0][1:])
-        words.sort(key=lambda word: int(word[0].address, 16))
-        return self.desk.parcel(parcel.report.market, words)
-
-    def _dismissed(self, parcel: Parcel, dice: Dice) -> Parcel:
-        """Signed by somebody who publishes no more, or not yet."""
-        others = [its for its in PUBLISHERS if its.address not in self.desk.signed.publishers]
-        if not others:
-            return self._stranger(parcel, dice)
-        words = self._words(parcel)
-        words[-1] = (dice.pick(others), *words[-1][1:])
-        words.sort(key=lambda word: int(word[0].address, 16))
-        return self.desk.parcel(parcel.report.market, words)
-
-    def _tampered(self, parcel: Parcel, dice: Dice) -> Parcel:
-        """A price, a time or the market is another one than was signed."""
-        sent = parcel.sent
-        which = dice.below(len(sent.prices))
-        prices, times = list(sent.prices), list(sent.timestamps)
-        if dice.chance(50):
-            prices[which] += 1
-        else:
-            times[which] -= 1
-        return self._unsigned(parcel, which, replace(sent, prices=prices, timestamps=times))
-
-    def _misshapen(self, parcel: Parcel, dice: Dice) -> Parcel:
-        """A signature is short, empty, has another v, or the high s."""
-        which = dice.below(len(parcel.sent.signatures))
-        signatures = list(parcel.sent.signatures)
-        good = signatures[which]
-        signatures[which] = dice.pick(
-            (good[:64], b"", good[:64] + bytes([good[64] - 27]), high_s(good), bytes(65))
-        )
-        return self._unsigned(parcel, which, replace(parcel.sent, signatures=signatures))
-
-    @staticmethod
-    def _unsigned(parcel: Parcel, which: int, sent: Any) -> Parcel:
-        """The same with a word that nobody has signed."""
-        quotes = [
-            replace(quote, price=price, timestamp=time)
-            for quote, price, time in zip(
-                parcel.report.quotes, sent.prices, sent.timestamps, strict=True
-            )
-        ]
-        quotes[which] = replace(quotes[which], signer="")
-        return Parcel(replace(parcel.report, quotes=tuple(quotes)), sent)
-
-    def _elsewhere(self, parcel: Parcel, dice: Dice) -> Parcel:
-        """Signed for another chain, or another contract."""
-        domain = self.desk.domain
-        other = dice.pick(
-            (
-                Domain(domain.chain_id + 1, domain.contract),
-                Domain(domain.chain_id, self.wiring.settlement.address),
-            )
-        )
-        return self.desk.parcel(parcel.report.market, self._words(parcel), other)
-
-    def _shifted(self, parcel: Parcel, dice: Dice) -> Parcel:
-        """Earlier or later than it may be."""
-        its, now = self.desk.signed.markets[parcel.report.market], self.twin.chain.timestamp
-        at = dice.pick((now + 1, now + 600, its.newest, now - its.max_age_seconds - 1, 0, 2**40))
-        words = [(signer, price, at) for signer, price, _ in self._words(parcel)]
-        return self.desk.parcel(parcel.report.market, words)
-
-    def _apart(self, parcel: Parcel, dice: Dice) -> Parcel:
-        """Times three seconds apart."""
-        words = self._words(parcel)
-        signer, price, _ = words[0]
-        words[0] = signer, price, max(time for _, _, time in words) - 3
-        return self.desk.parcel(parcel.report.market, words)
-
-    def _priceless(self, parcel: Parcel, dice: Dice) -> Parcel:
-        """A price of zero, or beyond the limit."""
-        words = self._words(parcel)
-        signer, _, time = words[-1]
-        words[-1] = signer, dice.pick((0, PRICE_LIMIT, 2**256 - 1)), time
-        return self.desk.parcel(parcel.report.market, words)
-
-    def _short(self, parcel: Parcel, dice: Dice) -> Parcel:
-        """A price or a time is missing."""
-        sent, (prices, times) = parcel.sent, parcel.report.lengths
-        if dice.chance(50):
-            sent, prices = replace(sent, prices=sent.prices[:-1]), prices - 1
-        else:
-            sent, times = replace(sent, timestamps=sent.timestamps[:-1]), times - 1
-        return Parcel(replace(parcel.report, lengths=(prices, times)), sent)
-
-    def _unknown(self, parcel: Parcel, dice: Dice) -> Parcel:
-        """A market that this oracle does not know."""
-        market = dice.pick((0, 4_095, *self.desk.feeds.markets))
-        return self.desk.parcel(market, self._words(parcel))
 
     # The oracle's owner
 
@@ -385,10 +273,28 @@ class Publishing(Governing):
             twin.must_refuse(name, lambda: call(*args, sender=owner), *reasons)
             return
         twin.must(name, lambda: call(*args, sender=owner))
+        self._check_parameters()
         twin.observed(self.looks())
         twin.checked(())
 
     # What the oracles show
+
+    def _check_parameters(self) -> None:
+        """Publishers, bounds and feeds are what the owners have set."""
+        desk = self.desk
+        signed, fed = desk.oracle.view, desk.chainlink.view
+        shown: list[Any] = [
+            (list(signed.publishers()), signed.threshold()),
+            *[tuple(signed.market_parameters(market)) for market in desk.signed.markets],
+            *[tuple(fed.feed_of(market)) for market in desk.feeds.markets],
+        ]
+        expected: list[Any] = [
+            (desk.signed.publishers, desk.signed.threshold),
+            *[(its.max_age_seconds, its.step_bps) for its in desk.signed.markets.values()],
+            *[(its.feed.address, its.heartbeat) for its in desk.feeds.markets.values()],
+        ]
+        if shown != expected:
+            raise self.twin.finding(f"oracles' parameters: {shown}, by the rules {expected}")
 
     def looks(self) -> list[Observation]:
         """What oracles say now, of those markets of which they say something new; it is what the

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ballast.fuzz.dice import Dice
+from ballast.fuzz.plays.bad_reports import STRANGER
 from ballast.fuzz.plays.ordering import Ordering
-from ballast.fuzz.plays.publishing import STRANGER
 from ballast.fuzz.plays.strangers import Strangers
 from ballast.fuzz.plays.trading import Action
 from ballast.fuzz.twin import Twin

@@ -54,6 +54,15 @@ def three_legs(cash: int = 400, **options):
     return world, broke, rival
 
 
+def test_unpaid_profit_counts_where_solvency_is_asked_for():
+    world, saved, _ = three_legs()
+    world.deposit(saved, 150 * WAD)
+    assert world.clearing.view.equity(saved) == 50 * WAD
+    assert world.clearing.view.backing(saved) == -50 * WAD
+    with refuses("waterfall: account solvent"):
+        send(world, saved)
+
+
 def test_profitable_legs_first_at_the_oracle_price_then_losers_in_ascending_id():
     world, broke, rival = three_legs()
     receipt = send(world, broke)
