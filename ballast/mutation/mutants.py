@@ -66,7 +66,7 @@ def tests_for(module: str) -> list[str]:
 @click.option("--sample", default=300, show_default=True, help="Mutants that compile, at least.")
 @click.option("--seed", default=0, show_default=True, help="Of the sample, and of hypothesis.")
 @click.option("--jobs", default=2, show_default=True, help="Mutants at a time.")
-@click.option("--budget", default=600.0, show_default=True, help="Seconds a mutant.")
+@click.option("--budget", default=1_800.0, show_default=True, help="Seconds a mutant.")
 @click.option("--again", is_flag=True, help="Try what has survived so far once more.")
 @click.option("--record", is_flag=True, help="Write the result into docs/MUTANTS.md.")
 def main(sample: int, seed: int, jobs: int, budget: float, again: bool, record: bool) -> None:
@@ -123,7 +123,8 @@ def _tell(mutant: Mutant, trial: Trial) -> None:
     test = trial.test.removeprefix("tests/")
     CONSOLE.print(
         f"[bold]{trial.verdict}[/] {mutant.module}:{mutant.line} ({trial.seconds:.0f} s) "
-        f"{escape(change)}  [dim]{escape(test)}[/]"
+        f"{escape(change)}  [dim]{escape(test)}[/]",
+        soft_wrap=True,
     )
 
 

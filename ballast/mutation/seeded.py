@@ -56,7 +56,7 @@ def seeded(names: Sequence[str] = ()) -> list[Seeded]:
 @click.argument("names", nargs=-1)
 @click.option("--jobs", default=2, show_default=True, help="Faults at a time.")
 @click.option(
-    "--budget", default=180.0, show_default=True, help="Seconds a fault, compiling included."
+    "--budget", default=300.0, show_default=True, help="Seconds a fault, compiling included."
 )
 @click.option("--profile", default="quick", show_default=True, help="Of hypothesis.")
 @click.option("--seed", default=0, show_default=True, help="Of hypothesis.")
