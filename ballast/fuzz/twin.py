@@ -31,6 +31,7 @@ from ballast.fuzz.reasons import agree
 from ballast.fuzz.storage import Storage
 from ballast.model.exact import QUOTE_ONE, SIZE_ONE
 from ballast.model.grid import TIER_LEVERAGE
+from ballast.model.insurance import leg_cover
 from ballast.model.state import SIZE_DUST
 
 MAX = 2**256 - 1
@@ -290,6 +291,7 @@ class Twin:
             lambda model_: model_.liquidate(account, market, asked, liquidator),
             [account, liquidator],
             falls={account, liquidator},
+            edge=lambda: self._uncovered(account, market),
         )
         if done:
             checks.assert_s7(self, account, before)
@@ -482,8 +484,14 @@ class Twin:
             self.holdings.reload()
             return False
         self.chain.release(before)
-        self._follow_prices(self.clearing.events(receipt) if self._has_dust_legs(touched) else [])
+        dusty = self._has_dust_legs(touched)
+        self._follow_prices(self.clearing.events(receipt) if dusty else [])
         self._counted(name)
+        if (dusty or self._settled_crumbs(touched)) and self._fixed_apart():
+            self.boundary += 1
+            equities = self._equities
+            self.resync()
+            self._equities = equities
         self.checked(touched, falls)
         return True
 
@@ -501,6 +509,30 @@ class Twin:
         for event in events:
             if event.name == "PriceFixed":
                 self.apply(_fix(event.market))
+
+    def _fixed_apart(self) -> bool:
+        """Whether one side alone has fixed a price: it has left a market by its last wei, or drawn
+        on a crumb that the other does not see."""
+        read, block = self.holdings.storage.market, self.model.block
+        return any(
+            (market.fixed_block == block) != (read(number)[0] >> 136 & (1 << 48) - 1 == block)
+            for number, market in self.model.state.markets.items()
+        )
+
+    def _settled_crumbs(self, touched: list[bytes]) -> bool:
+        """Whether settling has moved entries, if at all, by crumbs alone."""
+        if not self._settling:
+            return False
+        self.holdings.touch(touched)
+        legs = [
+            (self.holdings.accounts[who].legs, self.model.state.seen(who).legs) for who in touched
+        ]
+        return all(
+            market not in self._settling or self._is_crumb(market, leg, its[market])
+            for ours, its in legs
+            for market, leg in ours.items()
+            if market in its and leg.size
+        )
 
     def _refused(
         self,
@@ -550,7 +582,9 @@ class Twin:
     ) -> tuple[list[Fraction], bool]:
         """How far the condition behind a refusal is from its boundary, and if that is dust."""
         margins = []
-        if edge is not None and ("insufficient" in reason or "minimum" in reason):
+        if edge is not None and any(
+            word in reason for word in ("insufficient", "minimum", "insurance")
+        ):
             margins.append(edge())
         for account in touched:
             initial, maintenance = self.model.margin(account)
@@ -645,11 +679,16 @@ class Twin:
         alone may see a last crumb of a claim, or a loss of a few wei, and draw on it."""
         if market not in self._settling:
             return False
-        entry, tier = self._settling[market]
-        crumb = 2 + 2 * self.dust.equity() * WAD // ours.size
-        moved = max(abs(ours.entry - entry), abs(its.entry - entry))
+        tier = self._settling[market][1]
         rank = self.model.current_rank(account, market)
-        return moved <= crumb and (ours.tier, ours.tick) in ((tier, its.tick), rank)
+        near = (ours.tier, ours.tick) in ((tier, its.tick), rank)
+        return near and self._is_crumb(market, ours, its)
+
+    def _is_crumb(self, market: int, ours: Leg, its: Any) -> bool:
+        """Whether settling has moved the leg's entry by no more than a crumb is worth."""
+        entry = self._settling[market][0]
+        crumb = 2 + 2 * self.dust.equity() * WAD // ours.size
+        return bool(max(abs(ours.entry - entry), abs(its.entry - entry)) <= crumb)
 
     # What both show
 
@@ -670,6 +709,18 @@ class Twin:
         held = [self.model.state.leg(account, market) for account in sides]
         rests = [abs(abs(leg.size) - size * SIZE_ONE) for leg in held if leg]
         return Fraction(max(0, min(rests, default=MAX) - SIZE_DUST), SIZE_ONE)
+
+    def _uncovered(self, account: bytes, market: int) -> Fraction:
+        """How far a leg is from being covered by insurance on one side alone: at a deficit near
+        zero, near its caps, or where a leg by its last wei is, or is not, a losing one."""
+        if market not in self.model.markets_of(account):
+            return Fraction(MAX)
+        state = pickle.loads(pickle.dumps(self.model.state, pickle.HIGHEST_PROTOCOL))
+        state.touch_all(account)
+        cover = leg_cover(state, account, market)
+        result = Fraction(state.result(account, market), QUOTE_ONE)
+        uncovered = Fraction(min(cover.caps) - cover.deficit)
+        return min(map(abs, (self.model.equity(account), uncovered, result)))
 
     def _own_cash(self, account: bytes) -> Fraction:
         """Cash that did not come in during this block, in the model."""

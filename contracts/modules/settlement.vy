@@ -73,13 +73,16 @@ def _draw_on_losses(account: bytes32):
         loss: int256 = positions._unrealised(leg, quote.price)
         if loss >= 0:
             continue
-        limit: uint256 = min(convert(-loss, uint256), waiting)
         # Its own claim pays first (ledger.vy): what is left of it counts, or a second call would draw again.
         purse: ledger.Purse = ledger._purse(account)
-        limit = min(limit, purse.cash_quote + purse.claim_quote)
-        if limit <= leg.size // fixed_point.WAD + CRUMB_QUOTE:
+        means: uint256 = min(waiting, purse.cash_quote + purse.claim_quote)
+        if min(convert(-loss, uint256), means) <= leg.size // fixed_point.WAD + CRUMB_QUOTE:
             continue
-        step: uint256 = limit * fixed_point.WAD // leg.size
+        # What the leg has not booked yet is posted together with the draw: the two come to `means`.
+        draw: int256 = min(-loss, convert(means, int256) + leg.realised_quote)
+        if draw <= 0:
+            continue
+        step: uint256 = convert(draw, uint256) * fixed_point.WAD // leg.size
         after: positions.Leg = leg
         if leg.is_long:
             step = min(step, leg.entry_price - min(leg.entry_price, grid.MIN_PRICE))

@@ -88,12 +88,13 @@ class Keeping(Trading):
         return None
 
     def deleverage(self, dice: Dice) -> None:
-        """Somebody bankrupt, where there is anybody."""
+        """Somebody bankrupt, where there is anybody; sometimes somebody weak, or anybody, who must
+        be refused."""
         bankrupt = self.bankrupt()
-        if bankrupt:
+        if dice.chance(8):
+            self.twin.deleverage(dice.pick(self.weak() or self.people))
+        elif bankrupt:
             self.twin.deleverage(dice.pick(bankrupt))
-        elif dice.chance(3):
-            self.twin.deleverage(dice.pick(self.people))
         else:
             self.liquidate(dice)
 
