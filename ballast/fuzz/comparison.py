@@ -90,7 +90,7 @@ class Comparison:
             raise self.twin.finding(f"bucket of {account.hex()[:8]}/{market}")
 
     def balances(self) -> None:
-        """Pools, claims, shortfalls, insurance, fees, reserve, interest, funding, allowances."""
+        """Pools, claims, shortfalls, insurance, fees, reserve, interest, funding."""
         twin, state, held = self.twin, self.twin.model.state, self.twin.holdings
         money, equity = twin.dust.money(), twin.dust.equity()
         for number, group in state.groups.items():
@@ -164,7 +164,8 @@ class Comparison:
                     raise twin.finding(f"S2: group {group}, dust {dust} of {bound} at {vector}")
 
     def views(self) -> None:
-        """The contracts' views say what storage holds; the queue is in the model's order."""
+        """The contracts' views say what storage holds; insurance still has for a market what the
+        model says; the queue is in the model's order."""
         view, vault = self.twin.clearing.view, self.twin.vault.view
         held = self.twin.holdings
         for account, its in held.accounts.items():
@@ -194,6 +195,10 @@ class Comparison:
         for market in self.twin.markets:
             if view.price(market)[0] != held.quotes[market].price:
                 raise self.twin.finding(f"view price of {market}: {view.price(market)}")
+            state = self.twin.model.state
+            left = min(state.insurance, state.markets[market].allowance.left(state.now))
+            shown_left = view.insurance_left(market)
+            self._near("insurance left", market, shown_left, left, self.twin.dust.equity())
             for is_long in (False, True):
                 self.queue(market, is_long)
 

@@ -55,7 +55,7 @@ FUNDED = replace(
     premium_cap_bps=500,
     funding_cap_bps=400,
     price_band_bps=1_500,
-    insurance_cap_quote=200 * WAD,
+    insurance_cap_quote=100 * WAD,
     min_notional_quote=5 * WAD,
 )
 BARE = replace(ZERO_FEES, insurance_cap_quote=0, min_notional_quote=5 * WAD)

@@ -144,6 +144,8 @@ class CrowdMachine(KeepingMachine):
 class StakingMachine(KeepingMachine):
     """With stakers of the insurance fund."""
 
+    share = 1.5
+
     def cast_of(self, twin: Twin, accounts: list[bytes]) -> Trading:
         return Staking(twin, accounts, DRAINED, STAKERS)
 
@@ -155,6 +157,8 @@ class StakingMachine(KeepingMachine):
 class GoverningMachine(StakingMachine):
     """With owner and guardian."""
 
+    share = 1.0
+
     def cast_of(self, twin: Twin, accounts: list[bytes]) -> Trading:
         return Governing(twin, accounts, DRAINED, STAKERS, HEIR)
 
@@ -165,6 +169,8 @@ class GoverningMachine(StakingMachine):
 
 class WiredMachine(GoverningMachine):
     """As it is deployed: signed orders, real oracles, and strangers at every door."""
+
+    share = 2.0
 
     def begin(self, setting: Setting) -> Trading:
         its, exact = self.stack.enter_context(wired(setting.decimals))

@@ -109,7 +109,7 @@ class Keeping(Trading):
     def donate(self, dice: Dice) -> None:
         """To insurance, seldom to the reserve; little, so that both run dry."""
         key = "reserve" if dice.chance(30) else "insurance"
-        self.twin.donate(key, self.units(dice.amount(WAD, 100 * WAD)))
+        self.twin.donate(key, self.units(dice.amount(WAD, 400 * WAD)))
 
     def weak(self) -> list[bytes]:
         """E < MM, in the exact model."""

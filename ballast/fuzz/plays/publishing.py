@@ -46,6 +46,8 @@ class Publishing(Governing):
                 *[self.report_again] * 4,
                 *[self.report_badly] * 5,
                 self.report_at_bound,
+                self.report_step_twice,
+                self.report_step_twice,
                 self.report_late,
                 self.judge_market,
                 self.hire,
@@ -124,10 +126,13 @@ class Publishing(Governing):
     # Reports
 
     def report_again(self, dice: Dice) -> None:
-        """In this block as well: one or two reports of some markets, at any distance."""
+        """In this block as well, mostly after a fill: one or two reports of some markets, at any
+        distance."""
         parcels = []
         for market in self.signed_markets():
             if dice.chance(50):
+                if self.twin.model.state.quote(market).price and dice.chance(70):
+                    self.fill_in(dice, market)
                 factor = dice.pick((1.0, 1.0, 0.999, 1.01, 0.95, 1.05, 0.88, 1.13, 0.5, 2.2))
                 self.levels[market] = self.bounded(market, int(self.levels[market] * factor))
                 parcels.append(self.honest(market, dice))
@@ -154,6 +159,17 @@ class Publishing(Governing):
         signers = desk.publishers()[: desk.signed.threshold]
         words = [(signer, self.levels[market], now) for signer in signers]
         self._submit_now([desk.parcel(market, words)])
+
+    def report_step_twice(self, dice: Dice) -> None:
+        """A step beyond the bound, and in the same block one more report of it."""
+        desk, market = self.desk, dice.pick(self.signed_markets())
+        its, now = desk.signed.markets[market], self.twin.chain.timestamp
+        factor = 1 + dice.pick((-1, 1)) * (its.step_bps / BPS + 0.05)
+        self.levels[market] = self.bounded(market, int(its.price * factor))
+        signers = desk.publishers()[: desk.signed.threshold]
+        for at in (now - 1, now):
+            words = [(signer, self.levels[market], at) for signer in signers]
+            self._submit_now([desk.parcel(market, words)])
 
     def report_late(self, dice: Dice) -> None:
         """After a long silence, by a second too old or just good."""
@@ -206,10 +222,15 @@ class Publishing(Governing):
         return True
 
     def _submit_now(self, parcels: Sequence[Parcel]) -> None:
-        """Within a block."""
+        """Within a block: what was used in it before keeps its price."""
+        twin = self.twin
         if self.submit(parcels):
-            self.twin.observed(self.looks())
-            self.twin.checked(())
+            twin.observed(self.looks())
+            twin.checked(())
+            for market in twin.markets:
+                shown, price = twin.clearing.view.price(market)[0], twin.model.price(market)[0]
+                if shown != price:
+                    raise twin.finding(f"price of market {market}: {shown}, by the rules {price}")
 
     # The oracle's owner
 

@@ -43,11 +43,28 @@ class Staking(Keeping):
                 self.cancel,
                 self.wait,
                 self.wait,
+                *[self.run] * 3,
                 self.transfer,
                 self.approve,
                 self.resolve_next,
             ],
         }
+
+    def deleverage(self, dice: Dice) -> None:
+        """As `Keeping`; where insurance was drawn stakers try to leave in the same block."""
+        super().deleverage(dice)
+        if self._drawn() and self._open_now():
+            self.redeem(dice)
+
+    def run(self, dice: Dice) -> None:
+        """Everybody may leave when prices gap and insurance is drawn."""
+        for who in self.stakers:
+            if self.fund.shares[who]:
+                self._request(who, self.fund.shares[who] + self.fund.escrow[who])
+        self.next_block({}, self.fund.cooldown_seconds + 1)
+        self.gap(dice)
+        for _ in range(3):
+            self.resolve_next(dice)
 
     def stake(self, dice: Dice) -> None:
         """`deposit` of the fund."""
@@ -83,7 +100,9 @@ class Staking(Keeping):
         """Some of one's shares, hardly ever more than there are."""
         who = self._holder(dice)
         held = self.fund.shares[who] + self.fund.escrow[who]
-        shares = int(held * dice.between(0.1, 1)) if dice.chance(90) else held + dice.below(2)
+        self._request(who, int(held * dice.between(0.1, 1)) if dice.chance(90) else held + 1)
+
+    def _request(self, who: str, shares: int) -> None:
         now = self.twin.chain.timestamp
 
         def send() -> Any:
@@ -133,9 +152,8 @@ class Staking(Keeping):
         def send() -> Any:
             return getattr(twin.arena.fund.send, name)(asked, owner, owner, sender=caller)
 
-        drawn = twin.holdings.storage.last_draw_block() == twin.chain.block_number
         refusal = self.fund.refuses_leave(
-            owner, caller, shares, assets, twin.chain.timestamp, drawn
+            owner, caller, shares, assets, twin.chain.timestamp, self._drawn()
         )
         if self._refused(f"fund.{name}", send, refusal):
             return
@@ -189,12 +207,18 @@ class Staking(Keeping):
 
     def _leaver(self, dice: Dice) -> tuple[str, str]:
         """Mostly somebody whose request can be used now; the owner, seldom somebody else, calls."""
-        now, fund = self.twin.chain.timestamp, self.fund
-        open_now = [
-            who for who, at in fund.ready_at.items() if at <= now < at + fund.window_seconds
-        ]
+        open_now = self._open_now()
         owner = dice.pick(open_now) if open_now and dice.chance(85) else self._holder(dice)
         return owner, dice.pick(self.stakers) if dice.chance(10) else owner
+
+    def _open_now(self) -> list[str]:
+        """Whose request can be used now."""
+        now, fund = self.twin.chain.timestamp, self.fund
+        return [who for who, at in fund.ready_at.items() if at <= now < at + fund.window_seconds]
+
+    def _drawn(self) -> bool:
+        """Whether insurance was drawn in this block."""
+        return self.twin.holdings.storage.last_draw_block() == self.twin.chain.block_number
 
     def _refused(self, name: str, send: Callable[[], Any], reason: str) -> bool:
         if reason:

@@ -74,8 +74,11 @@ class Trading:
     # Trades
 
     def fill(self, dice: Dice) -> None:
+        """In any market."""
+        self.fill_in(dice, self.market(dice))
+
+    def fill_in(self, dice: Dice, market: int) -> None:
         """Two accounts of one group at a price in the band; what their free backing carries."""
-        market = self.market(dice)
         buyer, seller = self.two(dice, market)
         if self.doubtful(buyer, market) | self.doubtful(seller, market) and dice.chance(90):
             return self.reduce(dice)
