@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import io
 import random
+import re
 import tokenize
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ MODULES = (
 RULES = ["universal.rules", "vyper.rules", "python.rules", "solidity.rules"]
 """Those that its command line takes for a `.vy` file."""
 NO_CODE = ("from ", "import ", "uses:", "#")
+COMMUTATIVE = re.compile(r"\b(min|max|_mul_div_down|_mul_div_up)\(([^(),]+),([^(),]+)([,)])")
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,15 @@ class Mutant:
     def path(self) -> Path:
         """The module's file, in a tree."""
         return module_path(self.module)
+
+    @property
+    def is_commuted(self) -> bool:
+        """Whether it swaps the arguments of a call that takes them in either order: no fault."""
+        before, after = ("".join(line.split()) for line in (self.before, self.after))
+        return any(
+            after == f"{before[: m.start()]}{m[1]}({m[3]},{m[2]}{m[4]}{before[m.end() :]}"
+            for m in COMMUTATIVE.finditer(before)
+        )
 
     def applied_to(self, source: str) -> str:
         """The module's source with the fault in it. Raises `ValueError` where it is another one."""

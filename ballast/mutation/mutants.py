@@ -87,6 +87,9 @@ def main(sample: int, seed: int, jobs: int, budget: float, again: bool, record: 
                     yield mutant
 
         async def attempt(mutant: Mutant) -> None:
+            if mutant.is_commuted:
+                results.add(Result(mutant, Trial(Verdict.EQUAL), commit))
+                return
             if not compiles(mutant, pristine):
                 results.add(Result(mutant, Trial(Verdict.NOT_COMPILED), commit))
                 return

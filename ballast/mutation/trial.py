@@ -31,7 +31,7 @@ class Verdict(StrEnum):
     TOO_LARGE = "too large"
     """Compiled, but over EIP-170's limit: refused at its deployment, whatever it does."""
     EQUAL = "equal"
-    """Compiled to the code of the sources as they are: no fault."""
+    """Compiled to the code of the sources as they are, or swaps what commutes: no fault."""
 
 
 @dataclass(frozen=True)

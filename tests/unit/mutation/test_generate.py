@@ -91,6 +91,20 @@ def test_a_mutant_of_another_source_is_refused() -> None:
         mutant.applied_to(SOURCE.replace("7", "8").replace("@internal", "@external"))
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "commuted"),
+    [
+        ("    a: uint256 = b - min(b, c)\n", "    a: uint256 = b - min ( c,b)\n", True),
+        ("x = _mul_div_down(a, b, c)\n", "x = _mul_div_down ( b,a, c)\n", True),
+        ("x = _mul_div_down(a, b, c)\n", "x = _mul_div_down ( a,c, b)\n", False),
+        ("x = f(a, b)\n", "x = f( b,a)\n", False),
+        ("x = min(a, b)\n", "x = max(a, b)\n", False),
+    ],
+)
+def test_what_commutes_is_no_fault(before: str, after: str, commuted: bool) -> None:
+    assert Mutant("ledger", 1, before, after).is_commuted is commuted
+
+
 def test_the_order_is_fixed_by_the_seed() -> None:
     one, same, other = shuffled(1), shuffled(1), shuffled(2)
     assert one == same
