@@ -30,7 +30,8 @@ _ORDER = _ACCOUNT + _MARKET + 1 + 2 * _AMOUNT + 5 + 4 + 64
 KINDS = {
     "base": "base",
     "calldata": "calldata",
-    "writes": "storage",
+    "cold writes": "storage",
+    "warm writes": "storage",
     "cold reads": "storage",
     "warm reads": "storage",
     "refund": "storage",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from ballast.bench import floor, peers
@@ -208,17 +209,18 @@ def buckets(data: Data) -> str:
     if not pairs:
         return ""
     base, first = pairs[0]
-    lines = [
-        (count, gas, (gas - first) // (count - base) if count > base else None)
-        for count, gas in pairs
-    ]
-    each = max((line[2] for line in lines if line[2] is not None), default=0)
-    held = "holds" if each <= BUCKET_LIMIT else "**does not hold**"
+    lines: list[tuple[int | None, ...]] = [(base, first, None, None)]
+    for (before, less), (count, gas) in pairwise(pairs):
+        further = (gas - less) // (count - before)
+        lines.append((count, gas, (gas - first) // (count - base), further))
+    dearest = max(line[3] or 0 for line in lines)
+    held = "holds" if dearest <= BUCKET_LIMIT else "**does not hold**"
     return (
         "The same over so many buckets, each of another price, one counterparty in each. At most "
-        f"{BUCKET_LIMIT:,} for each further bucket {held}: {each:,}. (A deployment's own limit of "
+        f"{BUCKET_LIMIT:,} for each bucket {held}: on average after the first "
+        f"{lines[-1][2] or 0:,}, in the dearest stretch {dearest:,}. (A deployment's own limit of "
         "buckets a call is lower; what is left is closed by the next call.)\n\n"
-        + table(("buckets", "gas", "each further one"), lines)
+        + table(("buckets", "gas", "each after the first", "each since the row above"), lines)
         + "\n![buckets](images/adl_buckets.svg)\n"
     )
 

@@ -36,12 +36,14 @@ _COLD_ACCOUNT = 2_600
 _WARM = 100
 _NEW_SLOT = 20_000
 _CHANGED_SLOT = 2_900
+_WARM_WRITES = (_WARM, _CHANGED_SLOT, _NEW_SLOT)
 _ECRECOVER = (1).to_bytes(20, "big")
 
 CATEGORIES = {
     "base": "the transaction itself",
     "calldata": "bytes of the call",
-    "writes": "storage writes",
+    "cold writes": "writes to a slot that was not touched before",
+    "warm writes": "writes to one that was",
     "cold reads": "first reads of a slot",
     "warm reads": "further reads of a slot",
     "transient": "reentrancy locks",
@@ -231,14 +233,15 @@ class _Recorder:
             name = "cold reads" if cost >= _COLD_SLOT else "warm reads"
             self.counts[name] += 1
         elif code == 0x55:
-            name = "writes"
+            cold = cost - _COLD_SLOT in _WARM_WRITES
+            name = "cold writes" if cold else "warm writes"
             self.counts[_kind_of_write(cost)] += 1
         elif code in _CALLS or code in _ACCOUNTS:
-            cold = _COLD_ACCOUNT - _WARM if cost >= _COLD_ACCOUNT else 0
-            self.gas["cold accounts"] += cold
-            self.counts["cold accounts"] += bool(cold)
+            beyond = _COLD_ACCOUNT - _WARM if cost >= _COLD_ACCOUNT else 0
+            self.gas["cold accounts"] += beyond
+            self.counts["cold accounts"] += bool(beyond)
             self.counts["calls"] += code in _CALLS
-            name, cost = "calls", cost - cold
+            name, cost = "calls", cost - beyond
         else:
             name = _SIMPLE.get(code, "compute")
             self.counts["events"] += name == "events"

@@ -23,7 +23,8 @@ def test_slots_are_told_apart_by_what_they_cost() -> None:
     made = run("5f545f5450506001600155600260005560026000" + "55", slots={0: 5})
     assert made.gas["cold reads"] == 2_100
     assert made.gas["warm reads"] == 100
-    assert made.gas["writes"] == 22_100 + 2_900 + 100
+    assert made.gas["cold writes"] == 22_100
+    assert made.gas["warm writes"] == 2_900 + 100
     assert made.counts["slots made"] == 1
     assert made.counts["slots changed"] == 1
     assert made.counts["writes without effect"] == 1
@@ -32,7 +33,7 @@ def test_slots_are_told_apart_by_what_they_cost() -> None:
 
 def test_a_cleared_slot_gives_a_refund() -> None:
     made = run("5f5f55", slots={0: 5})
-    assert made.gas["writes"] == 5_000
+    assert made.gas["cold writes"] == 5_000
     assert made.gas["refund"] == -4_800
     assert sum(made.gas.values()) == made.gas_used == 21_000 + 4 + 5_000 - 4_800
 
