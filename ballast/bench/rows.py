@@ -130,14 +130,18 @@ def run_all() -> Iterator[Measured]:
 def cross_world() -> Exchange:
     """Sixteen markets; for each count two accounts that hold positions in so many of them."""
     exchange = Exchange(local_config(max(CROSS_MARKETS)))
-    for market in range(1, max(CROSS_MARKETS) + 1):
-        exchange.prices[market] = PRICE
+    exchange.prices = dict.fromkeys(range(1, max(CROSS_MARKETS) + 1), PRICE)
+    for label in ("eager", "patient"):
+        exchange.trader(label)
+    for market in exchange.prices:
+        _traded(exchange, "eager", "patient", PRICE * 101 // 100, market=market)
     for count in CROSS_MARKETS:
         left, right = _sides(count)
         exchange.trader(left)
         exchange.trader(right)
         for market in range(1, count + 1):
-            exchange.send(exchange.trade(left, [right], SIZE, PRICE, market=market))
+            _traded(exchange, left, right, PRICE, market=market)
+    _traded(exchange, "eager", "patient", PRICE)  # funding is paid: the pool has a history
     return exchange
 
 
@@ -155,9 +159,11 @@ def _funded(exchange: Exchange, label: str) -> str:
     return key_from_label(label).address
 
 
-def _traded(exchange: Exchange, buyer: str, seller: str, price: int, size: int = SIZE) -> None:
-    exchange.prices.setdefault(BTC, PRICE)
-    exchange.send(exchange.trade(buyer, [seller], size, price))
+def _traded(
+    exchange: Exchange, buyer: str, seller: str, price: int, size: int = SIZE, market: int = BTC
+) -> None:
+    exchange.prices.setdefault(market, PRICE)
+    exchange.send(exchange.trade(buyer, [seller], size, price, market=market))
 
 
 def _opened(exchange: Exchange) -> tuple[str, str]:
