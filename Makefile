@@ -13,8 +13,9 @@ PRICES ?=
 TRADERS ?=
 SEED ?=
 AGAIN ?=
+ONLY ?=
 
-.PHONY: venv lint format types compile test gas fuzz seeded mutants adversary demo clean
+.PHONY: venv lint format types compile test gas bench fuzz seeded mutants adversary demo clean
 
 venv: $(STAMP)
 
@@ -49,6 +50,11 @@ test: $(STAMP) $(NODE_STAMP) compile
 
 gas: $(STAMP) compile
 	$(BIN)/python -m pytest -p no:xdist --update-gas $(TESTS)
+
+# Gas beside other protocols', its floors, and how deleveraging scales (docs/BENCHMARKS.md); a minute. ONLY=rows, flat or
+# buckets measures that part alone.
+bench: $(STAMP) compile
+	$(BIN)/python -m ballast.bench $(if $(ONLY),--only $(ONLY))
 
 # The invariants under whatever the machines come up with; figures in build/fuzz.json. HYPOTHESIS_PROFILE=nightly goes
 # on for HOURS (1) from SEED on.

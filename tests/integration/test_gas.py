@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import pytest
 
-from ballast import config
-from ballast.client import Ballast
+from ballast.bench import rows
+from ballast.bench.exchange import Exchange
 from ballast.config import WAD
-from ballast.deploy import deploy, deploy_token
-from ballast.evm import Revm
-from ballast.signing import Order, account_id, key_from_label
 from tests.support.world import DONOR, INSURANCE, KEEPER, REAL_FEES, World, address
 
 Snapshot = Callable[[str, int], None]
@@ -104,55 +100,6 @@ def test_settle_and_liquidate(gas_snapshot: Snapshot) -> None:
     gas_snapshot("settle", receipt.gas_used)
 
 
-class Exchange:
-    """The deploy script's wiring, with signed orders and signed prices."""
-
-    def __init__(self) -> None:
-        self.chain = Revm()
-        deployer = key_from_label("deployer").address
-        token = deploy_token(self.chain, deployer, 6)
-        asked = config.load(config.PARAMETERS / "local.toml")
-        self.client = Ballast.from_deployment(
-            self.chain, deploy(self.chain, asked, sender=deployer, collateral=token)
-        )
-        self.salt = 0
-        self.publishers = [key_from_label(f"publisher {number}") for number in range(3)]
-
-    def trader(self, label: str) -> bytes:
-        """An account with 100,000 of cash."""
-        owner = key_from_label(label).address
-        self.client.token.send.mint(owner, 10**11, sender=owner)
-        account = account_id(owner)
-        self.client.deposit(account, 10**11, sender=owner)
-        return account
-
-    def report(self, price: int) -> int:
-        """A report of BTC's price in a new block; its gas."""
-        self.chain.mine()
-        reports = self.client.sign_prices({1: price}, self.publishers)
-        args: Any = [report.as_tuple() for report in reports]
-        send = self.client.oracle.send.report_prices
-        return int(send(args, sender=KEEPER, exact_gas=True).gas_used)
-
-    def trade(self, buyer: str, seller: str, size: int, price: int) -> int:
-        """A taker's buy against one maker's sell, in a new block; its gas."""
-        self.report(price)
-        self.chain.mine()
-        self.salt += 1
-        taker, maker = (
-            self.client.sign_order(
-                Order(
-                    account_id(key_from_label(who).address), 1, buys, size, price, salt=self.salt
-                ),
-                key_from_label(who),
-            )
-            for who, buys in ((buyer, True), (seller, False))
-        )
-        send = self.client.settlement.send.match_orders
-        receipt = send(taker.as_tuple(), [maker.as_tuple()], [size], sender=KEEPER, exact_gas=True)
-        return int(receipt.gas_used)
-
-
 def test_orders_and_prices(gas_snapshot: Snapshot) -> None:
     """Trades through signed orders: two flat accounts into an empty and an occupied bucket,
     increase, close; a report."""
@@ -160,11 +107,21 @@ def test_orders_and_prices(gas_snapshot: Snapshot) -> None:
     price = 100_000 * WAD
     for label in ("a", "b", "c", "d"):
         exchange.trader(label)
-    exchange.report(price)
-    gas_snapshot("price report, 1 market, 3 publishers", exchange.report(price))
-    gas_snapshot("trade, flat accounts, empty buckets", exchange.trade("a", "b", WAD, price))
-    gas_snapshot("trade, flat accounts, occupied buckets", exchange.trade("c", "d", WAD, price))
-    gas_snapshot("increase", exchange.trade("a", "b", WAD, price))
-    gas_snapshot("partial close", exchange.trade("b", "a", WAD, price))
-    gas_snapshot("close", exchange.trade("b", "a", WAD, price))
-    gas_snapshot("trade, open accounts", exchange.trade("c", "d", WAD, price))
+    exchange.send(exchange.report(price))
+
+    def trade(name: str, buyer: str, seller: str) -> None:
+        gas_snapshot(name, exchange.gas(exchange.trade(buyer, [seller], WAD, price)))
+
+    gas_snapshot("price report, 1 market, 3 publishers", exchange.gas(exchange.report(price)))
+    trade("trade, flat accounts, empty buckets", "a", "b")
+    trade("trade, flat accounts, occupied buckets", "c", "d")
+    trade("increase", "a", "b")
+    trade("partial close", "b", "a")
+    trade("close", "b", "a")
+    trade("trade, open accounts", "c", "d")
+
+
+def test_rows(gas_snapshot: Snapshot) -> None:
+    """The rows of docs/BENCHMARKS.md."""
+    for measured in rows.run_all():
+        gas_snapshot(f"row: {measured.row.name}", measured.breakdown.gas_used)
