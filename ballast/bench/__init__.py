@@ -1,0 +1,1 @@
+"""Figures: what the protocol costs, measured, and the pages they are written to."""
