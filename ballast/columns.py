@@ -3,9 +3,9 @@
     logs -> Indexer (exact integers) -> Columns (float64 arrays) -> decisions (exact again)
 
 An account's equity is, up to rounding, linear in the prices: `E = K + sum(q (P - dF))`, `q` the
-signed size of a leg, `dF` what its market's funding index has moved since the columns were renewed,
-`K` all the rest (cash, claim less debt, what was realised, less what was entered for). `K` is summed
-in integers and rounded once, so a price costs one product a leg and one sum an account.
+signed size of a leg, `dF` what its market's funding index has moved since the columns were
+renewed, `K` all the rest (cash, claim less debt, what was realised, less what was entered for).
+`K` is summed in integers and rounded once: a price costs a product a leg and a sum an account.
 
 How exact. The arrays are floats; what is *decided* is not. Each of at most 16 products and their
 sum is rounded by at most 2^-53 of its magnitude, so equity lies within
@@ -144,8 +144,8 @@ class Columns:
             paid = self.size[:used] * moved[self.market[:used]]
             self.result[:used] -= paid
             count = len(self.names)
-            self.base[:count] -= np.bincount(self.owner[:used], paid, count)
-            volume = np.abs(self.base[:count]) + np.bincount(self.owner[:used], np.abs(paid), count)
+            self.base[:count] -= summed(self.owner[:used], paid, count)
+            volume = np.abs(self.base[:count]) + summed(self.owner[:used], np.abs(paid), count)
             self._slack[:count] += volume * (RELATIVE_ERROR / 8)
 
     def _number(self, account: bytes) -> int:
@@ -278,11 +278,11 @@ class Columns:
             price = prices.get(market, 0)
             worth[market] = (price - funding[market] + self._funding.get(market, 0)) / WAD
             mark[market], ratio[market] = price / WAD, price / WAD * bps / BPS
-        market, owner, size = self.market[:used], self.owner[:used], self.size[:used]
-        equity = self.base[:count] + np.bincount(owner, size * worth[market], count)
+        place, owner, size = self.market[:used], self.owner[:used], self.size[:used]
+        equity = self.base[:count] + summed(owner, size * worth[place], count)
         volume = np.abs(size)
-        maintenance = np.bincount(owner, volume * ratio[market], count)
-        error = np.bincount(owner, volume * mark[market], count) * RELATIVE_ERROR
+        maintenance = summed(owner, volume * ratio[place], count)
+        error = summed(owner, volume * mark[place], count) * RELATIVE_ERROR
         error += self._slack[:count]
         bankrupt = equity < 0
         liquidatable = ~bankrupt & (equity < maintenance)
@@ -330,6 +330,11 @@ def queue_order(is_long: bool, keys: Iterable[int], price: int) -> list[tuple[in
         order.append((-score, -tier, tick if is_long else -tick, key))
     order.sort()
     return [(-score, key) for score, _, _, key in order]
+
+
+def summed(owner: NDArray[np.int64], values: Floats, count: int) -> Floats:
+    """Values by leg, summed by account (or whatever `owner` numbers, 0 to `count` - 1)."""
+    return np.asarray(np.bincount(owner, values, count), dtype=np.float64)
 
 
 def _doubled(array: NDArray[Any]) -> NDArray[Any]:

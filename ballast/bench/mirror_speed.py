@@ -191,8 +191,9 @@ def section(result: dict[str, Any]) -> str:
 
     return f"""## The keeper's mirror
 
-`python -m ballast.bench.mirror_speed`: {r.accounts:,} accounts with {r.legs:,} legs in {r.buckets:,} buckets of three markets
-(seed {r.seed}), re-scored at {r.rounds} prices, one core. Target: {r.target_seconds * 1e3:.0f} ms.
+`python -m ballast.bench.mirror_speed`: {r.accounts:,} accounts with {r.legs:,} legs in
+{r.buckets:,} buckets of three markets (seed {r.seed}), re-scored at {r.rounds} prices, one core.
+Target: {r.target_seconds * 1e3:.0f} ms.
 
 | after a price | median ms | worst ms |
 |---|---|---|
@@ -200,11 +201,13 @@ def section(result: dict[str, Any]) -> str:
 {row("score, size ahead and band of every leg", r.rank)}
 {row("both", r.both)}
 
-Arrays are floats, decisions are exact: whoever lies within the error bound of a threshold (at most {r.examined_most} accounts
-a price here; the bound is at most {r.largest_error_quote:.1e} quote) is evaluated in the contracts' integers. Of {r.sample:,} accounts
-drawn, {r.wrong_decisions} decisions differ from the integers' and the floats use at most {r.error_of_bound:.1%} of the bound. Against the chain's views:
-`tests/unit/mirror` and the whole market below. Filling the columns from the logs' events takes
-{r.index_seconds:.1f} s + {r.fill_seconds:.1f} s once; afterwards only what has changed is renewed.
+Arrays are floats, decisions are exact: whoever lies within the error bound of a threshold (at
+most {r.examined_most} accounts a price here; the bound is at most {r.largest_error_quote:.1e}
+quote) is evaluated in the contracts' integers. Of {r.sample:,} accounts drawn, {r.wrong_decisions}
+decisions differ from the integers', and the floats use at most {r.error_of_bound:.1%} of the bound.
+Against the chain's views: `tests/unit/mirror`, and the whole market below. Filling the columns from
+decoded events takes {r.index_seconds:.1f} s + {r.fill_seconds:.1f} s once; afterwards only what has
+changed is renewed.
 """
 
 

@@ -1,4 +1,4 @@
-"""The columns decide as the chain does: equity, margin and rank against the views, to the last unit."""
+"""The columns decide as the chain does: equity, margin and rank equal the views exactly."""
 
 from __future__ import annotations
 
