@@ -93,7 +93,7 @@ class CrashRun:
     """A floor, taken through a recording minute by minute.
 
     `minutes`, `resolved` and `sides` (every minute's queues, for `continuous`) are what it
-    leaves; `gas_by_buckets` has (buckets touched, gas) of each `deleverage`.
+    leaves; `shapes` has (legs closed, buckets touched, gas) of each `deleverage`.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class CrashRun:
         self.minutes: list[Minute] = []
         self.resolved: list[Resolved] = []
         self.sides: list[Side] = []
-        self.gas_by_buckets: list[tuple[int, int]] = []
+        self.shapes: list[tuple[int, int, int]] = []
         self.winners: set[int] = set()
         self.touched: set[int] = set()
         self.payers: set[int] = set()
@@ -212,16 +212,17 @@ class CrashRun:
                 break
             found.calls += 1
             events = clearing.events(receipt)
-            buckets = 0
+            legs = buckets = 0
             for place, event in enumerate(events):
                 if event.name == "InsuranceDrawn":
                     found.insurance += event.amount_quote
                 elif event.name == "Deleveraged":
                     closes = _closes(events[:place], event)
+                    legs += 1
                     buckets += len(closes)
                     found.rounding += event.size // WAD + 4 * (len(closes) + 2)
                     found.taken += self._blame(event, closes)
-            self.gas_by_buckets.append((buckets, receipt.gas_used))
+            self.shapes.append((legs, buckets, receipt.gas_used))
             left = clearing.returned(receipt, "deleverage", 1)[1]
         if found.calls == 0:
             return False

@@ -89,7 +89,7 @@ def _figures(run: CrashRun) -> dict[str, Any]:
         "bankrupt": len(resolved),
         "bankrupt_worst": max(m.bankrupt for m in run.minutes),
         "unresolved": max(m.left for m in run.minutes),
-        "deleverage_gas_by_buckets": _by_buckets(run.gas_by_buckets),
+        "deleverage_gas": _gas_model(run.shapes),
         "deficit_quote": sum(r.deficit for r in resolved) / WAD,
         "insurance_quote": sum(r.insurance for r in resolved) / WAD,
         "taken_quote": sum(r.taken for r in resolved) / WAD,
@@ -119,14 +119,17 @@ def _row(m: Minute) -> dict[str, Any]:
     return {name: getattr(m, name) for name in kept} | {"gas": sum(m.gas.values())}
 
 
-def _by_buckets(seen: Sequence[tuple[int, int]]) -> dict[str, dict[str, float]]:
-    found: dict[int, list[int]] = {}
-    for buckets, gas in seen:
-        found.setdefault(buckets, []).append(gas)
-    return {
-        str(buckets): {"calls": len(gas), "gas": sum(gas) / len(gas)}
-        for buckets, gas in sorted(found.items())
-    }
+def _gas_model(shapes: Sequence[tuple[int, int, int]]) -> dict[str, float]:
+    """Gas of a `deleverage` as call + leg x legs closed + bucket x buckets touched, by least
+    squares; `residual` is the root mean square of what that leaves."""
+    table = np.array(shapes, dtype=float).reshape(-1, 3)
+    if len(np.unique(table[:, :2], axis=0)) < 3:
+        return {}
+    terms = np.column_stack([np.ones(len(table)), table[:, :2]])
+    found, *_ = np.linalg.lstsq(terms, table[:, 2], rcond=None)
+    residual = float(np.sqrt(np.mean((terms @ found - table[:, 2]) ** 2)))
+    names = ("call", "leg", "bucket")
+    return dict(zip(names, map(float, found), strict=True)) | {"residual": residual}
 
 
 def write(result: dict[str, Any], path: Path = RESULT) -> None:

@@ -59,7 +59,14 @@ def _cost_table(r: dict[str, Any]) -> str:
         if r["calls"][call]
     ]
     rows.append(f"| all | {sum(r['calls'].values()):,} | | {r['blocks_all']:.1f} |")
-    table = "\n".join(rows)
+    table, model = "\n".join(rows), ""
+    if r["deleverage_gas"]:
+        g = r["deleverage_gas"]
+        model = (
+            f"\nBy least squares a `deleverage` costs {g['call']:,.0f} gas, {g['leg']:,.0f} "
+            f"for each leg it closes\nand {g['bucket']:,.0f} for each bucket it takes "
+            f"(root mean square of the rest: {g['residual']:,.0f}).\n"
+        )
     return f"""| call | calls | gas each | blocks of 30 M |
 |---|---|---|---|
 {table}
@@ -68,7 +75,7 @@ At worst, after one price: {r["bankrupt_worst"]} bankrupt accounts, {r["resolve_
 blocks until the last was resolved, {r["blocks_worst"]} until nothing was left to do. With a block
 every 12 seconds the keeper was at most {r["late_seconds_worst"]} seconds late for a minute's price.
 Bankrupt accounts left at a minute's end: {r["unresolved"]}.
-"""
+{model}"""
 
 
 def _money(r: dict[str, Any]) -> str:
