@@ -76,6 +76,7 @@ class _Market:
 
     record: Market
     sampled_at: int = 0
+    maintenance_bps: int = 0
     premium_cap_bps: int = 0
     funding_cap_bps: int = 0
     window: int = 1
@@ -113,6 +114,9 @@ class Indexer:
         self._markets: dict[int, _Market] = {}
         self._groups: dict[int, _Group] = {}
         self._cash: dict[int, int] = {}
+        self._interests: dict[int, int] = {}
+        self._touched: set[bytes] = set()
+        self._moved: set[int] = set()
         self._block = 0
         self._now = 0
 
@@ -133,16 +137,49 @@ class Indexer:
         """The funding cap of every market, as `mirror.Reader` wants it."""
         return {market: known.funding_cap_bps for market, known in sorted(self._markets.items())}
 
+    @property
+    def maintenance_bps(self) -> dict[int, int]:
+        """The maintenance ratio of every market."""
+        return {market: known.maintenance_bps for market, known in sorted(self._markets.items())}
+
+    def funding(self, timestamp: int) -> dict[int, int]:
+        """Every market's funding index (WAD quote per base) at a time not before the last
+        transaction."""
+        return {
+            market: known.record.funding_at(timestamp, known.funding_cap_bps)
+            for market, known in sorted(self._markets.items())
+        }
+
+    def interest(self, market: int) -> int:
+        """Open interest, base."""
+        return self._interests.get(market, 0)
+
+    def account(self, account: bytes, funding: dict[int, int]) -> Account:
+        """One account as `book` holds it, at these funding indices (`funding`)."""
+        return self._account(account, funding)
+
+    def changes(self) -> tuple[set[bytes], set[int]]:
+        """Accounts with an event of their own, and buckets (claims included) that moved under
+        their members, since the last call of this method."""
+        found = self._touched, self._moved
+        self._touched, self._moved = set(), set()
+        return found
+
+    def claimants(self, group: int) -> list[bytes]:
+        """The group's accounts with a claim."""
+        return [
+            account
+            for account, known in self._accounts.items()
+            if known.group == group and known.unsettled.shares
+        ]
+
     def book(self, timestamp: int) -> Book:
         """The book at a time not before the last transaction."""
         markets = {
-            market: replace(known.record, open_interest=self._interest(market))
+            market: replace(known.record, open_interest=self.interest(market))
             for market, known in sorted(self._markets.items())
         }
-        funding = {
-            market: record.funding_at(timestamp, self._markets[market].funding_cap_bps)
-            for market, record in markets.items()
-        }
+        funding = self.funding(timestamp)
         groups = {
             number: Group(g.claims, g.allotted, g.shortfall, self._cash.get(CLAIMS_KEY + number, 0))
             for number, g in sorted(self._groups.items())
@@ -151,11 +188,6 @@ class Indexer:
         insurance, fees, reserve = (self._cash.get(key, 0) for key in (1, 2, 3))
         total = sum(self._cash.values())
         return Book(accounts, markets, groups, insurance, fees, reserve, total)
-
-    def _interest(self, market: int) -> int:
-        return sum(
-            b.size for key, b in self.buckets.items() if key >> 32 == market and key >> 16 & 1
-        )
 
     def _account(self, account: bytes, funding: dict[int, int]) -> Account:
         known = self._accounts[account]
@@ -193,12 +225,16 @@ class Indexer:
 
     def apply(self, logs: Iterable[Log], block_number: int, timestamp: int) -> None:
         """Take in all logs of one transaction. Raises `IndexerError`."""
-        self._block, self._now = block_number, timestamp
         events: list[Event] = []
         for log in logs:
             known = self._interfaces.get(checksum(log.address))
             if known is not None:
                 events += known.decode_logs([log])
+        self.take(events, block_number, timestamp)
+
+    def take(self, events: list[Event], block_number: int, timestamp: int) -> None:
+        """Take in the decoded events of one transaction, in order. Raises `IndexerError`."""
+        self._block, self._now = block_number, timestamp
         partners = _partners(events)
         left: set[int] = set()
         for place, event in enumerate(events):
@@ -214,6 +250,7 @@ class Indexer:
                 handler(event)
 
     def _known(self, account: bytes) -> _Account:
+        self._touched.add(account)
         return self._accounts.setdefault(account, _Account())
 
     def _market(self, market: int) -> _Market:
@@ -264,6 +301,7 @@ class Indexer:
         known = self._markets.setdefault(event.market, _Market(Market(*(0,) * 10)))
         if known.funding_cap_bps == 0:
             known.sampled_at = self._now
+        known.maintenance_bps = event.params.maintenance_margin_bps
         known.premium_cap_bps = event.params.premium_cap_bps
         known.funding_cap_bps = event.params.funding_cap_bps
         known.window = event.params.premium_window_seconds
@@ -289,7 +327,7 @@ class Indexer:
         """The fill's premium enters the average (modules/pricing.vy, `_sample`)."""
         known = self._market(event.market)
         elapsed = self._now - known.sampled_at
-        interest = self._interest(event.market)
+        interest = self.interest(event.market)
         if event.size * FULL_SAMPLE_SHARE < interest:
             elapsed = elapsed * event.size * FULL_SAMPLE_SHARE // interest
         if elapsed == 0 or known.funding_cap_bps == 0:
@@ -328,6 +366,7 @@ class Indexer:
         known = self._group(event.group)
         if event.epoch != known.claims.epoch:
             self._retire_claims(event.group, later)
+        self._moved.add(CLAIMS_KEY + event.group)
         known.claims = Bucket(event.waiting_quote, event.shares, event.epoch, event.credit_index, 0)
         known.allotted = event.allotted_quote
 
@@ -371,7 +410,7 @@ class Indexer:
             raise IndexerError(f"{event.account.hex()} left with {event.left_base}, not {size}")
         if shares:
             left = max(0, live.shares - shares)
-            self.buckets[key] = replace(live, size=live.size - size, shares=left)
+            self._store(key, replace(live, size=live.size - size, shares=left))
 
     def _place(self, event: Event) -> None:
         positions = self._known(event.account).positions
@@ -391,15 +430,21 @@ class Indexer:
             live = replace(live, epoch=epoch, shares=live.size)
         if event.credit_index != live.credit_index:
             raise IndexerError(f"bucket {event.bucket_id} of market {event.market} differs")
-        self.buckets[key] = replace(
-            live, size=live.size + event.joined_base, shares=live.shares + event.shares
-        )
+        joined = live.size + event.joined_base
+        self._store(key, replace(live, size=joined, shares=live.shares + event.shares))
 
     def _on_forced_close(self, event: Event) -> None:
         key, live = self._funded(event.market, event.bucket_id)
-        self.buckets[key] = replace(
-            live, size=live.size - event.size, credit_index=event.credit_index
-        )
+        left = live.size - event.size
+        self._store(key, replace(live, size=left, credit_index=event.credit_index))
+
+    def _store(self, key: int, bucket: Bucket) -> None:
+        if key >> 16 & 1:
+            before = self.buckets.get(key, EMPTY).size
+            market = key >> 32
+            self._interests[market] = self.interest(market) + bucket.size - before
+        self.buckets[key] = bucket
+        self._moved.add(key)
 
 
 def _snake(name: str) -> str:

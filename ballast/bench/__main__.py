@@ -8,15 +8,22 @@ from typing import TypeVar
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
-from ballast.bench import plots, report, results, rows, scale
+from ballast.bench import market, mirror_speed, plots, report, results, rows, scale
 from ballast.bench.results import Data
 from ballast.errors import BallastError
 
 CONSOLE = Console()
-PARTS = ("rows", "flat", "buckets")
+PARTS = ("rows", "flat", "buckets", "mirror", "market")
 
 _T = TypeVar("_T")
 
@@ -24,7 +31,8 @@ _T = TypeVar("_T")
 @click.command()
 @click.option("--only", "parts", multiple=True, type=click.Choice(PARTS), help="Default: all.")
 def cli(parts: tuple[str, ...]) -> None:
-    """Measure every operation's gas, its floor, and how deleveraging scales."""
+    """Measure every operation's gas and its floor, how deleveraging scales, how fast a keeper's
+    mirror re-scores, and what a whole market costs through the crash."""
     began = time.monotonic()
     data = results.load()
     chosen = [part for part in PARTS if part in (parts or PARTS)]
@@ -70,7 +78,31 @@ def _buckets(bars: Progress) -> Data:
     return {"buckets": [list(pair) for pair in pairs]}
 
 
-_MEASURES = {"rows": _rows, "flat": _flat, "buckets": _buckets}
+def _mirror(bars: Progress) -> Data:
+    task = bars.add_task("mirror", total=3)
+    return {"mirror": mirror_speed.measure(say=lambda _: bars.advance(task))}
+
+
+def _market(bars: Progress) -> Data:
+    tasks: dict[str, TaskID] = {}
+
+    def say(what: str, done: float) -> None:
+        if what not in tasks:
+            tasks[what] = bars.add_task(what, total=1)
+        bars.update(tasks[what], completed=done)
+
+    measured = market.measure(say=say)
+    market.draw(measured)
+    return {"market": measured}
+
+
+_MEASURES = {
+    "rows": _rows,
+    "flat": _flat,
+    "buckets": _buckets,
+    "mirror": _mirror,
+    "market": _market,
+}
 
 
 def _print(data: Data) -> None:

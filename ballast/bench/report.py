@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from ballast.bench import floor, peers
+from ballast.bench import floor, market, mirror_speed, peers
 from ballast.bench.results import Data
 from ballast.bench.trace import CATEGORIES
 from ballast.build import ROOT
@@ -249,6 +249,16 @@ def _count(fact: str, number: int) -> str:
     return fact if number == 1 else f"{number} x {fact}"
 
 
+def whole_market(data: Data) -> str:
+    """10,000 accounts through the recorded crash."""
+    return market.section(data["market"]) if "market" in data else ""
+
+
+def keeper_mirror(data: Data) -> str:
+    """How fast a keeper re-scores everybody."""
+    return mirror_speed.section(data["mirror"]) if "mirror" in data else ""
+
+
 SECTIONS: tuple[Section, ...] = (
     head,
     against_peers,
@@ -258,6 +268,8 @@ SECTIONS: tuple[Section, ...] = (
     buckets,
     breakdown,
     facts,
+    whole_market,
+    keeper_mirror,
 )
 
 
