@@ -326,9 +326,12 @@ class Stage:
     def _liquidate(
         self, step: Step, account: bytes, market: int, asked: int, liquidator: bytes
     ) -> bool:
-        size, _ = self.client.clearinghouse.view.max_liquidation(account, market)
+        view, owner = self.client.clearinghouse.view, owner_of(liquidator)
+        operator = None if step[1] == owner else step[1]
+        if operator and view.operator_expiry(owner, operator) <= self.chain.timestamp:
+            return False  # a stranger, whom the model does not know
+        size, _ = view.max_liquidation(account, market)
         part: Any = Fraction(asked, size) if 0 < asked < size else 1
-        operator = None if step[1] == owner_of(liquidator) else step[1]
         self.twin.liquidate(account, market, liquidator, part, operator)
         return True
 
