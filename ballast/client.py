@@ -179,6 +179,10 @@ class Ballast:
         """Close a bankrupt account against the deleveraging queue; one call's worth."""
         return self.clearinghouse.send.deleverage(account, sender=sender)
 
+    def deleverage_many(self, accounts: Sequence[bytes], *, sender: str) -> Receipt:
+        """The same for up to 32 accounts; those that are solvent are passed over."""
+        return self.clearinghouse.send.deleverage_many(list(accounts), sender=sender)
+
     # Reading
 
     def read(self, views: Sequence[View], *, sender: str | None = None) -> list[Any]:

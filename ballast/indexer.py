@@ -283,6 +283,12 @@ class Indexer:
         self._enter(event.source, -event.amount_quote)
         self._enter(event.target, event.amount_quote)
 
+    def _on_charged(self, event: Event) -> None:
+        parts = (event.insurance_quote, event.protocol_quote, event.reserve_quote)
+        self._enter(event.account, -sum(parts))
+        for key, part in enumerate(parts, 1):
+            self._enter(key.to_bytes(32, "big"), part)
+
     def _on_donated(self, event: Event) -> None:
         self._enter(event.key, event.amount_quote)
 

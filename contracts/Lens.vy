@@ -132,6 +132,18 @@ def margin(account: bytes32) -> (uint256, uint256):
 
 @external
 @view
+def position(account: bytes32, market: uint256) -> (int256, uint256, int256):
+    """
+    @return Size (base, shorts negative), entry price, and open result V (unbooked closes and funding included).
+    """
+    self._check_context()
+    quote: pricing.Quote = pricing._peek(market)
+    leg: positions.Leg = positions._leg(account, market, quote.funding_index)
+    return positions._signed_size(leg), leg.entry_price, positions._open_result(leg, quote.price)
+
+
+@external
+@view
 def price(market: uint256) -> (uint256, uint256):
     """
     @return The price of this block (the oracle's, fixed at its first use) and its timestamp.
@@ -402,7 +414,7 @@ def preview_deleverage(account: bytes32) -> DynArray[PreviewSlice, 200]:
     """
     self._check_context()
     slices: DynArray[PreviewSlice, 200] = []
-    if waterfall._equity_of(account) >= 0:
+    if waterfall._standing(account).equity_quote >= 0:
         return slices
     buckets: uint256 = 0
     reward_bps: uint256 = 0
@@ -411,6 +423,9 @@ def preview_deleverage(account: bytes32) -> DynArray[PreviewSlice, 200]:
     realised: int256 = 0
     totals, realised = self._booked_totals(account)
     totals.result_quote += realised
+    standing: waterfall.Standing = waterfall.Standing(
+        totals=totals, equity_quote=account_margin._equity(ledger._purse(account), totals)
+    )
     for losing: bool in [False, True]:
         markets: DynArray[uint256, 16] = records._markets_in(records._accounts[account])
         for market: uint256 in markets:
@@ -423,15 +438,19 @@ def preview_deleverage(account: bytes32) -> DynArray[PreviewSlice, 200]:
             ):
                 continue
             plan: waterfall.Plan = waterfall._plan(
-                account, leg, totals, quote, records._risk(market), buckets
+                leg, standing, quote, records._risk(market), buckets
             )
-            for s: waterfall.Slice in plan.slices:
+            for packed: uint256 in plan.slices:
+                bucket_id: uint256 = 0
+                size: uint256 = 0
+                cap: uint256 = 0
+                bucket_id, size, cap = waterfall._unpack(packed)
                 slices.append(
                     PreviewSlice(
                         market=market,
-                        bucket_id=s.bucket_id,
-                        size_base=s.size,
-                        price=waterfall._slice_price(leg, quote.price, plan.distance, s.cap),
+                        bucket_id=bucket_id,
+                        size_base=size,
+                        price=waterfall._slice_price(leg, quote.price, plan.distance, cap),
                     )
                 )
             return slices

@@ -175,6 +175,41 @@ def move(from_: bytes32, to: bytes32, amount: uint256):
 
 @external
 @reentrant
+def charge(
+    account: bytes32, insurance_quote: uint256, protocol_quote: uint256, reserve_quote: uint256
+):
+    """
+    @notice Takes a fee or a penalty from an account and shares it out; the clearinghouse alone may.
+    @dev What three calls of `move` would do, at a third of their price.
+    @param account The account; none of the system's keys.
+    @param insurance_quote WAD quote for the insurance fund.
+    @param protocol_quote WAD quote for the protocol.
+    @param reserve_quote WAD quote for the keeper reserve.
+    """
+    assert msg.sender == CLEARINGHOUSE.address, "vault: not the clearinghouse"
+    # Insurance pays pools alone (`move`): a system's key has no owner.
+    assert self._owner_of(account) != empty(address), "vault: zero owner"
+    entry: uint256 = self._ledger[account]
+    amount: uint256 = insurance_quote + protocol_quote + reserve_quote
+    assert amount <= entry & CASH_MASK, "vault: insufficient balance"
+    # As in `move`.
+    self._ledger[account] = unsafe_sub(entry, amount)
+    if insurance_quote != 0:
+        self._ledger[INSURANCE] = unsafe_add(self._ledger[INSURANCE], insurance_quote)
+    if protocol_quote != 0:
+        self._ledger[PROTOCOL_FEES] = unsafe_add(self._ledger[PROTOCOL_FEES], protocol_quote)
+    if reserve_quote != 0:
+        self._ledger[KEEPER_RESERVE] = unsafe_add(self._ledger[KEEPER_RESERVE], reserve_quote)
+    log IMarginVault.Charged(
+        account=account,
+        insurance_quote=insurance_quote,
+        protocol_quote=protocol_quote,
+        reserve_quote=reserve_quote,
+    )
+
+
+@external
+@reentrant
 def mark_fresh(account: bytes32, amount: uint256):
     """
     @notice Notes cash of an account as credited in this block; the clearinghouse alone may.

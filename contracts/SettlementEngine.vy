@@ -1,6 +1,5 @@
 # pragma version 0.4.3
 # pragma nonreentrancy off
-# pragma optimize codesize
 # SPDX-License-Identifier: AGPL-3.0-only
 """
 @title Settlement engine
@@ -65,6 +64,7 @@ def release(account: bytes32, amount_quote: uint256):
     @notice See Clearinghouse.release.
     """
     self._check_context()
+    assert msg.sender == records.VAULT.address, "clearing: not the vault"
     settlement._release(account, amount_quote)
 
 

@@ -1,6 +1,5 @@
 # pragma version 0.4.3
 # pragma nonreentrancy off
-# pragma optimize codesize
 # SPDX-License-Identifier: AGPL-3.0-only
 """
 @title Waterfall engine
@@ -57,4 +56,27 @@ def deleverage(account: bytes32) -> (uint256, uint256):
     @notice See Clearinghouse.deleverage.
     """
     assert self != SELF, "waterfall: call the clearinghouse"
-    return waterfall._deleverage(account, account_ids._id(msg.sender, 0))
+    outcome: uint256 = 0
+    notional: uint256 = 0
+    deficit: uint256 = 0
+    outcome, notional, deficit = waterfall._deleverage(account, account_ids._id(msg.sender, 0))
+    waterfall._check(outcome)
+    return notional, deficit
+
+
+@external
+def deleverage_many(accounts: DynArray[bytes32, 32]) -> uint256:
+    """
+    @notice See Clearinghouse.deleverage_many.
+    """
+    assert self != SELF, "waterfall: call the clearinghouse"
+    caller: bytes32 = account_ids._id(msg.sender, 0)
+    resolved: uint256 = 0
+    for account: bytes32 in accounts:
+        outcome: uint256 = 0
+        notional: uint256 = 0
+        deficit: uint256 = 0
+        outcome, notional, deficit = waterfall._deleverage(account, caller)
+        if outcome == waterfall.ACTED:
+            resolved += 1
+    return resolved

@@ -110,3 +110,42 @@ def assert_idempotent(twin: Twin, account: bytes) -> None:
             if second.logs:
                 written = [event.name for event in twin.clearing.events(second)]
                 raise twin.finding(f"S12: a second {name} of {account.hex()[:8]} writes {written}")
+
+
+def assert_many_is_one_by_one(twin: Twin, accounts: list[bytes]) -> None:
+    """S4: one call for several bankrupt accounts does what a call for each of them does; whoever
+    cannot be helped is passed over."""
+    send = twin.clearing.send
+
+    def each() -> int:
+        done = 0
+        for account in accounts:
+            try:
+                send.deleverage(account, sender=twin.keeper)
+            except Reverted:
+                continue
+            done += 1
+        return done
+
+    def together() -> int:
+        receipt = send.deleverage_many(accounts, sender=twin.keeper)
+        return int(twin.clearing.returned(receipt, "deleverage_many", 1))
+
+    outcomes = []
+    for resolve in (each, together):
+        with twin.chain.rolled_back():
+            resolved = resolve()
+            view = twin.clearing.view
+            # Who is passed over is booked by a batch, which may round an equity.
+            exact = resolved == len(accounts)
+            outcomes.append(
+                (
+                    resolved,
+                    twin.vault.view.insurance(),
+                    [view.shortfall(group) for group in twin.groups],
+                    [view.open_interest(market) for market in twin.markets],
+                    [view.equity(account) for account in twin.accounts if exact],
+                )
+            )
+    if outcomes[0] != outcomes[1]:
+        raise twin.finding(f"S4: deleverage_many {outcomes[1]}, one by one {outcomes[0]}")

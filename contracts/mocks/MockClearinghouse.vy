@@ -54,6 +54,16 @@ def move(from_: bytes32, to: bytes32, amount: uint256):
     extcall IMarginVault(self.vault).move(from_, to, amount)
 
 
+@external
+def charge(
+    account: bytes32, insurance_quote: uint256, protocol_quote: uint256, reserve_quote: uint256
+):
+    """
+    @notice Has the vault charge an account.
+    """
+    extcall IMarginVault(self.vault).charge(account, insurance_quote, protocol_quote, reserve_quote)
+
+
 # Release
 
 

@@ -220,7 +220,10 @@ def _start(market: uint256, is_long: bool, price: uint256) -> Walk:
     w.oracle_tick = grid._oracle_tick(price)
     w.summary = records._summaries[self._summary_key(market, is_long)]
     for tier: uint256 in range(8):
-        w = self._next_head(w, tier)
+        if (w.summary >> (tier * TIER_WORDS)) & records.MASK_32 == 0:
+            w.ticks[tier] = NO_TICK
+        else:
+            w = self._next_head(w, tier)
     return w
 
 

@@ -261,9 +261,8 @@ def _income(
                 group=group, account=account, shortfall_quote=shortfall - to_pool
             )
             self._allot(group)
-    self._move(account, INSURANCE, to_insurance)
-    self._move(account, PROTOCOL_FEES, to_protocol)
-    self._move(account, KEEPER_RESERVE, reserve_quote)
+    if to_insurance + to_protocol + reserve_quote != 0:
+        extcall records.VAULT.charge(account, to_insurance, to_protocol, reserve_quote)
 
 
 @internal

@@ -127,18 +127,31 @@ def _touch(account: bytes32, leg: Leg, funding_index: int256):
     if leg.size == 0:
         self._replace(account, leg, leg, leg.realised_quote, 0, funding_index)
         return
-    records._set_position(
-        account,
-        leg.market,
-        records.Position(
-            size=leg.size,
-            entry_price=leg.entry_price,
-            bucket_id=leg.bucket_id,
-            fees_cents=leg.fees_cents,
-            shares=leg.shares,
-            credit_index=leg.credit_index,
-        ),
-    )
+    self._write(account, leg, 0, 0, leg.realised_quote)
+
+
+@internal
+def _write(
+    account: bytes32, leg: Leg, left_base: uint256, joined_base: uint256, realised_quote: int256
+):
+    """
+    @notice Keeps a leg that stands in its bucket (or is in none, where its size is zero).
+    """
+    if leg.size == 0:
+        records._clear_position(account, leg.market)
+    else:
+        records._set_position(
+            account,
+            leg.market,
+            records.Position(
+                size=leg.size,
+                entry_price=leg.entry_price,
+                bucket_id=leg.bucket_id,
+                fees_cents=leg.fees_cents,
+                shares=leg.shares,
+                credit_index=leg.credit_index,
+            ),
+        )
     log IClearinghouse.PositionChanged(
         account=account,
         market=leg.market,
@@ -147,9 +160,9 @@ def _touch(account: bytes32, leg: Leg, funding_index: int256):
         bucket_id=leg.bucket_id,
         shares=leg.shares,
         credit_index=leg.credit_index,
-        left_base=0,
-        joined_base=0,
-        realised_quote=leg.realised_quote,
+        left_base=left_base,
+        joined_base=joined_base,
+        realised_quote=realised_quote,
     )
 
 
@@ -182,41 +195,19 @@ def _place(
     @notice Puts a leg that is in no bucket (market, side, size, entry, fees) into the bucket of its entry price and tier;
             keeps the account's list of markets.
     """
+    leg: Leg = new
+    leg.bucket_id = 0
+    leg.shares = 0
+    leg.credit_index = 0
     word: uint256 = records._accounts[account]
-    bucket_id: uint256 = 0
-    shares: uint256 = 0
-    credit_index: int256 = 0
-    if new.size == 0:
-        records._clear_position(account, new.market)
-        word = records._without_market(word, new.market)
+    after: uint256 = 0
+    if leg.size == 0:
+        after = records._without_market(word, leg.market)
     else:
-        bucket_id, shares, credit_index = adl_queue._join(
-            new.market, new.is_long, tier, grid._tick_of(new.entry_price), new.size, funding_index
+        leg.bucket_id, leg.shares, leg.credit_index = adl_queue._join(
+            leg.market, leg.is_long, tier, grid._tick_of(leg.entry_price), leg.size, funding_index
         )
-        records._set_position(
-            account,
-            new.market,
-            records.Position(
-                size=new.size,
-                entry_price=new.entry_price,
-                bucket_id=bucket_id,
-                fees_cents=new.fees_cents,
-                shares=shares,
-                credit_index=credit_index,
-            ),
-        )
-        word = records._with_market(word, new.market)
-    if word != records._accounts[account]:
-        records._accounts[account] = word
-    log IClearinghouse.PositionChanged(
-        account=account,
-        market=new.market,
-        size=self._signed_size(new),
-        entry_price=new.entry_price,
-        bucket_id=bucket_id,
-        shares=shares,
-        credit_index=credit_index,
-        left_base=left_base,
-        joined_base=new.size,
-        realised_quote=realised_quote,
-    )
+        after = records._with_market(word, leg.market)
+    if after != word:
+        records._accounts[account] = after
+    self._write(account, leg, left_base, leg.size, realised_quote)

@@ -50,32 +50,53 @@ uses: records
 uses: settlement
 
 MAX_BUCKETS: constant(uint256) = 200
-
-
-struct Slice:
-    bucket_id: uint256
-    size: uint256
-    cap: uint256  # furthest distance from the oracle price, price WAD
+SIZE_SHIFT: constant(uint256) = 48
+CAP_SHIFT: constant(uint256) = 152
+SOLVENT: constant(uint256) = 0
+NOTHING_TO_CLOSE: constant(uint256) = 1
+ACTED: constant(uint256) = 2
 
 
 struct Plan:
-    slices: DynArray[Slice, MAX_BUCKETS]
+    # bucket id 48 | size 104 | cap 104: furthest distance from the oracle price, price WAD. One word each, since memory for
+    # 200 of them has to be paid for however few there are.
+    slices: DynArray[uint256, MAX_BUCKETS]
     size: uint256
     deficit_quote: uint256  # D'
     drawn_quote: uint256
     distance: uint256
+    maintenance_quote: uint256  # of the whole leg
+
+
+struct Standing:
+    totals: account_margin.Totals
+    equity_quote: int256
+
+
+@internal
+@pure
+def _slice(bucket_id: uint256, size: uint256, cap: uint256) -> uint256:
+    return bucket_id | (size << SIZE_SHIFT) | (cap << CAP_SHIFT)
+
+
+@internal
+@pure
+def _unpack(word: uint256) -> (uint256, uint256, uint256):
+    """
+    @return Bucket id, size, cap.
+    """
+    return word & records.MASK_48, (word >> SIZE_SHIFT) & records.MASK_104, word >> CAP_SHIFT
 
 
 @internal
 @view
 def _plan(
-    account: bytes32, leg: positions.Leg, totals: account_margin.Totals, quote: pricing.Quote,
-    risk: records.Risk, buckets: uint256,
+    leg: positions.Leg, standing: Standing, quote: pricing.Quote, risk: records.Risk, buckets: uint256
 ) -> Plan:
     """
     @notice What closing a leg against at most `buckets` buckets takes, from whom, and at which distance from P.
     @param leg Booked: what it has realised is part of `u`, not of its loss.
-    @param totals Over all legs, booked alike.
+    @param standing Over all legs, booked alike.
     """
     plan: Plan = empty(Plan)
     walk: adl_queue.Walk = adl_queue._start(leg.market, not leg.is_long, quote.price)
@@ -92,10 +113,10 @@ def _plan(
         size, epoch = records._bucket_size(adl_queue._key(leg.market, bucket_id))
         size = min(size, leg.size - plan.size)
         plan.slices.append(
-            Slice(
-                bucket_id=adl_queue._id(epoch, walk.is_long, tier, tick),
-                size=size,
-                cap=self._cap(walk.is_long, walk.edges[tier], quote.price),
+            self._slice(
+                adl_queue._id(epoch, walk.is_long, tier, tick),
+                size,
+                self._cap(walk.is_long, walk.edges[tier], quote.price),
             )
         )
         plan.size += size
@@ -103,9 +124,11 @@ def _plan(
     if plan.size == 0:
         return plan
     own: account_margin.Totals = account_margin._leg_totals(leg, quote, risk)
-    equity: int256 = account_margin._equity(ledger._purse(account), totals)
-    if equity < 0:
-        deficit: uint256 = liquidation._deficit_of_leg(convert(-equity, uint256), own, totals)
+    plan.maintenance_quote = own.maintenance_quote
+    if standing.equity_quote < 0:
+        deficit: uint256 = liquidation._deficit_of_leg(
+            convert(-standing.equity_quote, uint256), own, standing.totals
+        )
         insured: uint256 = liquidation._insurance_for_leg(leg.market, own, deficit)
         plan.drawn_quote = fixed_point._mul_div_up(insured, plan.size, leg.size)
         share: uint256 = fixed_point._mul_div_down(deficit, plan.size, leg.size)
@@ -128,7 +151,7 @@ def _cap(is_long: bool, edge: uint256, oracle_price: uint256) -> uint256:
 @internal
 @pure
 def _common_distance(
-    slices: DynArray[Slice, MAX_BUCKETS], size: uint256, deficit_quote: uint256
+    slices: DynArray[uint256, MAX_BUCKETS], size: uint256, deficit_quote: uint256
 ) -> uint256:
     """
     @notice The level to which the caps are filled: the smallest d with sum of min(d, cap) x size >= deficit, or, where all caps
@@ -144,11 +167,13 @@ def _common_distance(
         level: uint256 = fixed_point._mul_div_up(rest, fixed_point.WAD, free_size)
         bound_size: uint256 = 0
         bound_quote: uint256 = 0
-        for s: Slice in slices:
+        for packed: uint256 in slices:
+            cap: uint256 = packed >> CAP_SHIFT
             # Caps up to the previous level are settled; the level only rises.
-            if s.cap < level and (distance == 0 or s.cap >= distance):
-                bound_size += s.size
-                bound_quote += fixed_point._mul_div_down(s.size, s.cap, fixed_point.WAD)
+            if cap < level and (distance == 0 or cap >= distance):
+                part: uint256 = (packed >> SIZE_SHIFT) & records.MASK_104
+                bound_size += part
+                bound_quote += fixed_point._mul_div_down(part, cap, fixed_point.WAD)
         distance = level
         if bound_size == 0:
             break
@@ -170,8 +195,8 @@ def _slice_price(leg: positions.Leg, oracle_price: uint256, distance: uint256, c
 
 @internal
 def _close(
-    account: bytes32, leg: positions.Leg, quote: pricing.Quote, risk: records.Risk,
-    buckets: uint256, reward_bps: uint256,
+    account: bytes32, leg: positions.Leg, standing: Standing, quote: pricing.Quote,
+    risk: records.Risk, buckets: uint256, reward_bps: uint256,
 ) -> (uint256, uint256, uint256):
     """
     @notice Closes as much of a leg as `buckets` buckets take.
@@ -179,25 +204,29 @@ def _close(
             pair of one's own accounts would go bankrupt for it; what is left of the closed part's maintenance margin after
             the draw for it, the most that insurance may still pay for it.
     """
-    plan: Plan = self._plan(account, leg, account_margin._totals(account, 0), quote, risk, buckets)
+    plan: Plan = self._plan(leg, standing, quote, risk, buckets)
     if plan.size == 0:
         return 0, 0, 0
     gross: uint256 = 0
-    for s: Slice in plan.slices:
-        price: uint256 = self._slice_price(leg, quote.price, plan.distance, s.cap)
-        gross += s.size * price
+    for packed: uint256 in plan.slices:
+        bucket_id: uint256 = 0
+        size: uint256 = 0
+        cap: uint256 = 0
+        bucket_id, size, cap = self._unpack(packed)
+        price: uint256 = self._slice_price(leg, quote.price, plan.distance, cap)
+        gross += size * price
         credit_index: int256 = adl_queue._take(
             leg.market,
-            s.bucket_id,
-            s.size,
-            positions._proceeds(not leg.is_long, s.size, price),
+            bucket_id,
+            size,
+            positions._proceeds(not leg.is_long, size, price),
             quote.funding_index,
         )
         log IClearinghouse.ForcedClose(
             account=account,
             market=leg.market,
-            bucket_id=s.bucket_id,
-            size=s.size,
+            bucket_id=bucket_id,
+            size=size,
             price=price,
             oracle_price=quote.price,
             credit_index=credit_index,
@@ -230,7 +259,7 @@ def _close(
     closed_quote: uint256 = fixed_point._mul_div_down(plan.size, quote.price, fixed_point.WAD)
     paid_fees: uint256 = fixed_point._mul_div_down(leg.fees_cents * 10**16, plan.size, leg.size)
     maintenance: uint256 = fixed_point._mul_div_down(
-        account_margin._leg_totals(leg, quote, risk).maintenance_quote, plan.size, leg.size
+        plan.maintenance_quote, plan.size, leg.size
     )
     return (
         len(plan.slices),
@@ -241,20 +270,34 @@ def _close(
 
 @internal
 @view
-def _equity_of(account: bytes32) -> int256:
-    return account_margin._equity(ledger._purse(account), account_margin._totals(account, 0))
+def _standing(account: bytes32) -> Standing:
+    totals: account_margin.Totals = account_margin._totals(account, 0)
+    return Standing(
+        totals=totals, equity_quote=account_margin._equity(ledger._purse(account), totals)
+    )
 
 
 @internal
-def _deleverage(account: bytes32, caller: bytes32) -> (uint256, uint256):
+@pure
+def _check(outcome: uint256):
+    """
+    @custom:reverts waterfall: account solvent, waterfall: nothing to close
+    """
+    assert outcome != SOLVENT, "waterfall: account solvent"
+    assert outcome != NOTHING_TO_CLOSE, "waterfall: nothing to close"
+
+
+@internal
+def _deleverage(account: bytes32, caller: bytes32) -> (uint256, uint256, uint256):
     """
     @notice Resolves a bankrupt account as far as one call reaches.
-    @return Notional still open, deficit left, quote.
-    @custom:reverts waterfall: account solvent, waterfall: nothing to close
+    @return Outcome; notional still open and deficit left, quote.
     """
     account_margin._fix_prices(account)
     settlement._book_all(account)
-    assert self._equity_of(account) < 0, "waterfall: account solvent"
+    standing: Standing = self._standing(account)
+    if standing.equity_quote >= 0:
+        return SOLVENT, 0, 0
     buckets: uint256 = 0
     reward_bps: uint256 = 0
     buckets, reward_bps = records._adl_params()
@@ -267,7 +310,7 @@ def _deleverage(account: bytes32, caller: bytes32) -> (uint256, uint256):
             quote: pricing.Quote = pricing._peek(market)
             if quote.status & (pricing.STALE | pricing.GRACE) != 0:
                 continue
-            if buckets == 0 or self._equity_of(account) >= 0:
+            if buckets == 0 or standing.equity_quote >= 0:
                 break
             leg: positions.Leg = positions._leg(account, market, quote.funding_index)
             if losing != (positions._open_result(leg, quote.price) < 0):
@@ -276,19 +319,22 @@ def _deleverage(account: bytes32, caller: bytes32) -> (uint256, uint256):
             earned: uint256 = 0
             room: uint256 = 0
             used, earned, room = self._close(
-                account, leg, quote, records._risk(market), buckets, reward_bps
+                account, leg, standing, quote, records._risk(market), buckets, reward_bps
             )
+            if used == 0:
+                continue
+            acted = True
             buckets -= used
             reward += earned
             insurable += room
-            acted = acted or used != 0
+            standing = self._standing(account)
     if records._accounts[account] >> 64 == 0:
         acted = self._write_off(account, insurable) or acted
-    assert acted, "waterfall: nothing to close"
+    if not acted:
+        return NOTHING_TO_CLOSE, 0, 0
     ledger._reward(caller, reward)
-    totals: account_margin.Totals = account_margin._totals(account, 0)
-    equity: int256 = account_margin._equity(ledger._purse(account), totals)
-    return totals.notional_quote, convert(max(-equity, 0), uint256)
+    equity: int256 = account_margin._equity(ledger._purse(account), standing.totals)
+    return ACTED, standing.totals.notional_quote, convert(max(-equity, 0), uint256)
 
 
 @internal

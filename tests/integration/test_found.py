@@ -18,8 +18,8 @@ from ballast.fuzz.twin import Twin
 from ballast.fuzz.wiring import WalletRevm, Wiring, fresh
 
 WAD = 10**18
-RIGHT = "self._ledger[to] = unsafe_add(self._ledger[to], amount)"
-WRONG = "self._ledger[to] = unsafe_add(self._ledger[to], amount - amount // 1_000_000)"
+RIGHT = "unsafe_add(self._ledger[PROTOCOL_FEES], protocol_quote)"
+WRONG = "unsafe_add(self._ledger[PROTOCOL_FEES], protocol_quote - protocol_quote // 1_000_000)"
 REFUSING = (
     'assert amount_quote <= cash_quote - fresh_quote and amount % 3 != 0, "vault: insufficient'
 )

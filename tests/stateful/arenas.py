@@ -83,7 +83,7 @@ def _built(setting: Setting) -> tuple[World, model.Clearing]:
     )
     world.mint(DONOR, 2**90)
     for staker in STAKERS:
-        world.mint(staker, 2**80)
+        world.mint(staker, 2**90)
         world.token.send.approve(world.fund.address, MAX, sender=staker)
     return world, model_of(world)
 

@@ -14,8 +14,8 @@ ONLY_BY_CONTRACTS = {
     "Clearinghouse": {"release", "__default__"},
     "SettlementEngine": {"settle", "refresh", "release"},
     "LiquidationEngine": {"liquidate"},
-    "WaterfallEngine": {"deleverage"},
-    "MarginVault": {"move", "mark_fresh", "stake", "unstake"},
+    "WaterfallEngine": {"deleverage", "deleverage_many"},
+    "MarginVault": {"move", "charge", "mark_fresh", "stake", "unstake"},
 }
 """Called by other contracts of ours: their calls are part of actions, strangers are refused."""
 

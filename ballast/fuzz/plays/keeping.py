@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ballast.fuzz import probes
 from ballast.fuzz.dice import Dice
 from ballast.fuzz.dust import WAD
 from ballast.fuzz.plays.draining import drain
@@ -94,6 +95,10 @@ class Keeping(Trading):
         if dice.chance(8):
             self.twin.deleverage(dice.pick(self.weak() or self.people))
         elif bankrupt:
+            if len(bankrupt) > 1:
+                first = dice.below(len(bankrupt))
+                some = (bankrupt[first:] + bankrupt[:first])[:5]
+                probes.assert_many_is_one_by_one(self.twin, some)
             self.twin.deleverage(dice.pick(bankrupt))
         else:
             self.liquidate(dice)

@@ -66,6 +66,7 @@ def _self_dealing(play: Wired) -> tuple[Any, ...]:
 DOORS: tuple[Door, ...] = (
     # The vault
     Door("vault", "move", _self_dealing, "vault: not the clearinghouse"),
+    Door("vault", "charge", _with_account(WAD, 0, 0), "vault: not the clearinghouse"),
     Door("vault", "mark_fresh", _with_account(WAD), "vault: not the clearinghouse"),
     Door("vault", "stake", _plain(1), "vault: not the insurance fund"),
     Door("vault", "unstake", lambda p: (1, p.thief), "vault: not the insurance fund"),
@@ -123,6 +124,7 @@ DOORS: tuple[Door, ...] = (
         "liquidation: call the clearinghouse",
     ),
     Door("waterfall_engine", "deleverage", _with_account(), "waterfall: call the clearinghouse"),
+    Door("waterfall_engine", "deleverage_many", _plain([]), "waterfall: call the clearinghouse"),
     Door("lens", "equity", _with_account(), "lens: call the clearinghouse"),
     Door("lens", "market_params", _plain(1), "lens: call the clearinghouse"),
     # Orders

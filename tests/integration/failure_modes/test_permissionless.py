@@ -147,6 +147,7 @@ def test_strangers_have_no_other_door(wired: Wired):
         (wired.house.send.transfer_ownership, ("0x" + "01" * 20,)),
         (wired.house.send.accept_ownership, ()),
         (wired.vault.send.move, (account, bytes(31) + b"\x01", 1)),
+        (wired.vault.send.charge, (account, 1, 0, 0)),
         (wired.vault.send.stake, (1,)),
         (wired.vault.send.unstake, (1, "0x" + "01" * 20)),
         (wired.vault.send.collect_fees, (1, "0x" + "01" * 20)),

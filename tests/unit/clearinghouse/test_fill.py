@@ -203,17 +203,19 @@ def test_both_sides_pay_the_taker_fee_and_it_is_split():
     notional = size * price // WAD
     fee = notional * 5 // 10_000
     insurance, reserve = fee * 3_000 // 10_000, fee * 2_000 // 10_000
-    split = [(1, insurance), (2, fee - insurance - reserve), (3, reserve)]
-    assert emitted(world, receipt, "Moved") == [
-        ("Moved", {"source": who, "target": key.to_bytes(32, "big"), "amount_quote": part})
-        for who in (buyer, seller)
-        for key, part in split
+    split = {
+        "insurance_quote": insurance,
+        "protocol_quote": fee - insurance - reserve,
+        "reserve_quote": reserve,
+    }
+    assert emitted(world, receipt, "Charged") == [
+        ("Charged", {"account": who, **split}) for who in (buyer, seller)
     ]
     assert emitted(world, receipt, "Fill") == [fill_event(buyer, seller, size, price, fee, fee)]
     assert world.cash(buyer) == 1_000 * WAD - fee
     vault = world.vault.view
     assert (vault.insurance(), vault.fees(), vault.keeper_reserve()) == tuple(
-        2 * part for _, part in split
+        2 * part for part in split.values()
     )
     assert_sound(world, [buyer, seller, rival])
 

@@ -16,6 +16,7 @@ OPEN = {
     "clearinghouse.settle",
     "clearinghouse.refresh",
     "clearinghouse.deleverage",
+    "clearinghouse.deleverage_many",
     "clearinghouse.set_operator",  # of the caller's own accounts
     "orders.match_orders",
     "orders.cancel",  # in the caller's own drawer

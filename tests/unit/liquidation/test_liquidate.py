@@ -91,11 +91,13 @@ def test_partial_size_price_and_penalty(is_long):
             },
         )
     ]
-    paid_on = [a for _, a in emitted(world, receipt, "Moved") if a["source"] == liquidator]
-    assert paid_on == [
-        {"source": liquidator, "target": INSURANCE, "amount_quote": insured},
-        {"source": liquidator, "target": RESERVE, "amount_quote": penalty - kept - insured},
-    ]
+    ((_, paid_on),) = emitted(world, receipt, "Charged")
+    assert paid_on == {
+        "account": liquidator,
+        "insurance_quote": insured,
+        "protocol_quote": 0,
+        "reserve_quote": penalty - kept - insured,
+    }
     signed = size if is_long else -size
     assert view.position(liquidator, 1)[:2] == (signed, taken_at)
     assert abs(view.position(weak, 1)[0]) == 10 * WAD - size

@@ -63,6 +63,10 @@ class Setup:
         """A move by the clearinghouse."""
         return self.clearinghouse.send.move(source, target, amount_quote, sender=OWNER)
 
+    def charge(self, account: bytes, *parts: int) -> Receipt:
+        """A charge by the clearinghouse: for insurance, protocol and reserve."""
+        return self.clearinghouse.send.charge(account, *parts, sender=OWNER)
+
     def custody_holds(self) -> bool:
         """S1: the balances sum to `total`, and `total` to at most the tokens held."""
         keys = (self.account, self.rival_account, INSURANCE, FEES, RESERVE, POOL)

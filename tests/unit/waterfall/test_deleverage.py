@@ -380,3 +380,31 @@ def test_direct_calls_are_refused():
     engine = world.clearing.at(world.clearing.view.WATERFALL())
     with refuses("waterfall: call the clearinghouse"):
         engine.send.deleverage(bytes(32), sender=KEEPER)
+
+
+def test_several_accounts_in_one_call():
+    """One after another; who is solvent is passed over, and the caller has the rewards of all."""
+    world = World(prices=(P,))
+    rival, sound = world.trader("rival", 10**6 * WAD), world.trader("sound", 10**4 * WAD)
+    broke = [world.trader(f"broke {number}", 110 * WAD) for number in range(3)]
+    world.next_block()
+    for account in (*broke, sound):
+        world.fill(account, rival, 10 * WAD, P)
+    prices(world, m1=80)
+    with world.chain.rolled_back():
+        for account in broke:
+            send(world, account)
+        apart = [world.clearing.view.equity(who) for who in (rival, sound, *broke)]
+    named = [broke[0], sound, broke[1], broke[0], broke[2]]
+    receipt = world.clearing.send.deleverage_many(named, sender=KEEPER)
+    assert world.clearing.returned(receipt, "deleverage_many", 1) == 3
+    assert [args["account"] for _, args in emitted(world, receipt, "Deleveraged")] == broke
+    assert [world.clearing.view.equity(who) for who in (rival, sound, *broke)] == apart
+    assert_sound(world, [rival, sound, *broke])
+
+
+def test_none_of_several_is_bankrupt():
+    world = World(prices=(P,))
+    receipt = world.clearing.send.deleverage_many([world.trader("sound")], sender=KEEPER)
+    assert world.clearing.returned(receipt, "deleverage_many", 1) == 0
+    assert emitted(world, receipt) == []
