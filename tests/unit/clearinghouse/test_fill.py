@@ -235,8 +235,9 @@ def test_a_fee_is_at_most_the_cash_of_who_reduces():
     assert_sound(world, [buyer, seller, rival])
 
 
-def test_fees_pay_a_shortfall_down_first():
-    world, buyer, seller, rival = setup(params=REAL_FEES)
+def with_shortfall(params):
+    """A group that owes 40: `broke` went bankrupt, and the winner's profit waits."""
+    world, buyer, seller, rival = setup(params=params)
     broke = world.trader("broke", 60 * WAD)
     winner = world.trader("winner", 1_000 * WAD)
     world.fill(broke, winner, 10 * WAD, P)
@@ -247,8 +248,13 @@ def test_fees_pay_a_shortfall_down_first():
     world.donate(INSURANCE, 1)
     while world.clearing.view.equity(broke) < 0:
         world.deleverage(broke)
+    assert world.clearing.view.shortfall(1) > 0
+    return world, buyer, seller, [buyer, seller, rival, broke, winner]
+
+
+def test_fees_pay_a_shortfall_down_first():
+    world, buyer, seller, everybody = with_shortfall(REAL_FEES)
     shortfall = world.clearing.view.shortfall(1)
-    assert shortfall > 0
     receipt = world.fill(buyer, seller, WAD, 90 * WAD)
     changed = emitted(world, receipt, "ShortfallChanged")
     fee = 90 * WAD * 5 // 10_000
@@ -260,7 +266,18 @@ def test_fees_pay_a_shortfall_down_first():
         )
         for i, who in enumerate((buyer, seller))
     ]
-    assert_sound(world, [buyer, seller, rival, broke, winner])
+    assert_sound(world, everybody)
+
+
+def test_a_fee_for_the_reserve_alone_pays_no_shortfall_down():
+    params = replace(REAL_FEES, fee_insurance_share_bps=0, fee_reserve_share_bps=10_000)
+    world, buyer, seller, everybody = with_shortfall(params)
+    shortfall, reserve = world.clearing.view.shortfall(1), world.vault.view.keeper_reserve()
+    receipt = world.fill(buyer, seller, WAD, 90 * WAD)
+    assert emitted(world, receipt, "ShortfallChanged") == []
+    assert world.clearing.view.shortfall(1) == shortfall
+    assert world.vault.view.keeper_reserve() == reserve + 2 * (90 * WAD * 5 // 10_000)
+    assert_sound(world, everybody)
 
 
 # What it refuses
