@@ -29,7 +29,8 @@ def _mul_div_up(a: uint256, b: uint256, denominator: uint256) -> uint256:
     """
     product: uint256 = a * b
     quotient: uint256 = product // denominator
-    if quotient * denominator < product:
+    # At most the product.
+    if unsafe_mul(quotient, denominator) != product:
         return unsafe_add(quotient, 1)
     return quotient
 
@@ -43,7 +44,7 @@ def _floor_div(numerator: int256, denominator: uint256) -> int256:
     """
     divisor: int256 = convert(denominator, int256)
     quotient: int256 = numerator // divisor
-    if numerator < 0 and quotient * divisor != numerator:
+    if numerator < 0 and unsafe_mul(quotient, divisor) != numerator:
         return unsafe_sub(quotient, 1)
     return quotient
 

@@ -54,6 +54,11 @@ def _leg(account: bytes32, market: uint256, funding_index: int256) -> Leg:
     m: share_buckets.Member = share_buckets._member(
         adl_queue._key(market, p.bucket_id), b, p.bucket_id >> 17, p.shares, p.credit_index, not is_long
     )
+    realised: int256 = m.credit_quote
+    if m.size != p.size:
+        realised += self._cost_basis(is_long, m.size, p.entry_price) - self._cost_basis(
+            is_long, p.size, p.entry_price
+        )
     return Leg(
         market=market,
         is_long=is_long,
@@ -64,9 +69,7 @@ def _leg(account: bytes32, market: uint256, funding_index: int256) -> Leg:
         fees_cents=p.fees_cents,
         shares=m.shares,
         credit_index=b.credit_index,
-        realised_quote=m.credit_quote
-        + self._cost_basis(is_long, m.size, p.entry_price)
-        - self._cost_basis(is_long, p.size, p.entry_price),
+        realised_quote=realised,
     )
 
 

@@ -102,7 +102,8 @@ def _member(
             behind += 1
         if behind != b.epoch:
             held = 0
-    credit += self._credit_of(held, b.credit_index - index)
+    if b.credit_index != index:
+        credit += self._credit_of(held, b.credit_index - index)
     return Member(shares=held, size=self._size_of(held, b, is_up), credit_quote=credit)
 
 

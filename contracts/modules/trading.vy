@@ -288,7 +288,8 @@ def _fill(
         interest_after <= interest_before or interest_after <= limits.interest_cap_base
     ), "clearing: interest cap"
     self._book(b, s)
-    self._pass_on_freshness(b, s, size, price, quote.price)
+    if b.fresh_quote + s.fresh_quote != 0:
+        self._pass_on_freshness(b, s, size, price, quote.price)
 
     notional: uint256 = fixed_point._mul_div_down(size, price, fixed_point.WAD)
     fee_bps: uint256 = fees.maker_fee_bps if buyer_is_maker else fees.taker_fee_bps
