@@ -127,7 +127,7 @@ def _join(
     key: uint256 = self._key(market, place)
     b: records.Bucket = self._load(market, place, funding_index)
     if b.size == 0:
-        self._occupy(market, is_long, tier, tick)
+        self._occupy(market, place)
     shares: uint256 = 0
     b, shares = share_buckets._join(key, b, size, not is_long)
     records._set_bucket(key, b)
@@ -164,9 +164,7 @@ def _take(
 def _store(market: uint256, bucket_id: uint256, b: records.Bucket):
     records._set_bucket(self._key(market, bucket_id), b)
     if b.size == 0:
-        self._vacate(
-            market, self._is_long(bucket_id), self._tier(bucket_id), self._tick(bucket_id)
-        )
+        self._vacate(market, bucket_id)
 
 
 # Bitmaps.
@@ -185,20 +183,31 @@ def _summary_key(market: uint256, is_long: bool) -> uint256:
 
 
 @internal
-def _occupy(market: uint256, is_long: bool, tier: uint256, tick: uint256):
-    word: uint256 = tier * TIER_WORDS + (tick >> 8)
+@pure
+def _word_of(bucket_id: uint256) -> uint256:
+    """
+    @return `tier * TIER_WORDS + tick // 256`, which stand side by side in the id.
+    """
+    return (bucket_id >> 8) & 255
+
+
+@internal
+def _occupy(market: uint256, bucket_id: uint256):
+    is_long: bool = self._is_long(bucket_id)
+    word: uint256 = self._word_of(bucket_id)
     key: uint256 = self._bitmap_key(market, is_long, word)
     bitmap: uint256 = records._bitmaps[key]
-    records._bitmaps[key] = bitmap | (1 << (tick & 255))
+    records._bitmaps[key] = bitmap | (1 << (bucket_id & 255))
     if bitmap == 0:
         records._summaries[self._summary_key(market, is_long)] |= 1 << word
 
 
 @internal
-def _vacate(market: uint256, is_long: bool, tier: uint256, tick: uint256):
-    word: uint256 = tier * TIER_WORDS + (tick >> 8)
+def _vacate(market: uint256, bucket_id: uint256):
+    is_long: bool = self._is_long(bucket_id)
+    word: uint256 = self._word_of(bucket_id)
     key: uint256 = self._bitmap_key(market, is_long, word)
-    bitmap: uint256 = records._bitmaps[key] & ~(1 << (tick & 255))
+    bitmap: uint256 = records._bitmaps[key] & ~(1 << (bucket_id & 255))
     records._bitmaps[key] = bitmap
     if bitmap == 0:
         records._summaries[self._summary_key(market, is_long)] &= ~(1 << word)

@@ -107,14 +107,14 @@ def _plan(
         if tier == grid.TIERS:
             break
         tick: uint256 = walk.ticks[tier]
-        bucket_id: uint256 = adl_queue._id(0, walk.is_long, tier, tick)
+        place: uint256 = adl_queue._id(0, walk.is_long, tier, tick)
         size: uint256 = 0
         epoch: uint256 = 0
-        size, epoch = records._bucket_size(adl_queue._key(leg.market, bucket_id))
+        size, epoch = records._bucket_size(adl_queue._key(leg.market, place))
         size = min(size, leg.size - plan.size)
         plan.slices.append(
             self._slice(
-                adl_queue._id(epoch, walk.is_long, tier, tick),
+                place | (epoch << 17),
                 size,
                 self._cap(walk.is_long, walk.edges[tier], quote.price),
             )
