@@ -334,14 +334,25 @@ class Twin:
         self.dust_slices += dusty
 
         def exactly(exact: model.Clearing) -> None:
-            exact.state.adl_buckets_per_call = buckets - dusty
-            try:
-                exact.deleverage(account, caller)
-            except model.ModelError as refusal:
-                if dusty != len(closes) or dusty == 0:
-                    raise self.finding(f"deleverage: model refuses ({refusal})") from refusal
-            finally:
-                exact.state.adl_buckets_per_call = buckets
+            # Buckets of dust alone, which one side has and the other has not, do not count.
+            before = pickle.dumps(exact.state, pickle.HIGHEST_PROTOCOL)
+            its_dusty = 0
+            while True:
+                exact.state.adl_buckets_per_call = buckets - dusty + its_dusty
+                try:
+                    exact.deleverage(account, caller)
+                except model.ModelError as refusal:
+                    if dusty != len(closes) or dusty == 0:
+                        raise self.finding(f"deleverage: model refuses ({refusal})") from refusal
+                finally:
+                    exact.state.adl_buckets_per_call = buckets
+                record = exact.state.last_waterfall
+                taken = record.taken if record else []
+                found = sum(t.size <= self.dust.sizes[t.market] * SIZE_ONE for t in taken)
+                if found <= its_dusty:
+                    return
+                its_dusty = found
+                exact.state = pickle.loads(before)
 
         self.model.state.last_waterfall = None
         self.apply(exactly)
