@@ -49,12 +49,14 @@ def _withdraw_all(twin: Twin, account: bytes) -> None:
 
 
 def _close(twin: Twin, account: bytes, market: int) -> None:
-    """The whole leg at the oracle price, against a newcomer who holds enough already."""
+    """The whole leg at the oracle price, against a newcomer who holds more of the other side. (Who
+    holds the same side may leave the leg's own bucket by the fill, and so round it by a wei.)"""
     params, quote = twin.model.state.markets[market].params, twin.holdings.quotes[market]
     leg = twin.holdings.accounts[account].legs[market]
     least = params.min_notional_quote * WAD // quote.price + 1
     interest = twin.clearing.view.open_interest(market)[0]
-    if leg.size + least > params.position_cap_base or interest + least > params.interest_cap_base:
+    opened = leg.size + least
+    if opened > params.position_cap_base or interest + opened > params.interest_cap_base:
         return
     house, venue, owner = twin.clearing.send, twin.arena.venue, twin.arena.owner
     for helper in HELPERS:
@@ -64,10 +66,10 @@ def _close(twin: Twin, account: bytes, market: int) -> None:
     if twin.model.state.markets[market].paused:
         house.pause(market, False, sender=owner)
     newcomer, other = HELPERS
-    pair = (newcomer, other) if leg.is_long else (other, newcomer)
-    house.fill(market, *pair, least, quote.price, sender=venue)
+    pair = (other, newcomer) if leg.is_long else (newcomer, other)
+    house.fill(market, *pair, opened, quote.price, sender=venue)
     sides = (newcomer, account) if leg.is_long else (account, newcomer)
-    # The newcomer may have joined its bucket, which can round the leg by a wei.
+    # The other one may have joined its bucket, which can round the leg by a wei.
     size = abs(twin.clearing.view.position(account, market)[0])
     try:
         house.fill(market, *sides, size, quote.price, sender=venue)
