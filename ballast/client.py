@@ -25,8 +25,8 @@ class Ballast:
     """The contracts of one deployment on one chain.
 
     `vault`, `clearinghouse` (all its names, wherever their code is), `settlement`, `fund`,
-    `oracle` (signed prices), `chainlink` and `token` are `Contract`s; `markets` maps symbols to
-    ids.
+    `oracle` (signed prices), `chainlink`, `batch` (liquidations) and `token` are `Contract`s;
+    `markets` maps symbols to ids.
     """
 
     def __init__(
@@ -49,6 +49,9 @@ class Ballast:
         )
         self.chainlink = contracts.at(
             chain, contracts.CHAINLINK_ORACLE, addresses[contracts.CHAINLINK_ORACLE]
+        )
+        self.batch = contracts.at(
+            chain, contracts.LIQUIDATION_BATCH, addresses[contracts.LIQUIDATION_BATCH]
         )
         self.token = contracts.at(chain, contracts.TOKEN, collateral)
         self.order_domain = Domain(chain.chain_id, self.settlement.address)
@@ -174,6 +177,14 @@ class Ballast:
     ) -> Receipt:
         """Take over up to `size` base WAD of a leg (by default as much as is allowed)."""
         return self.clearinghouse.send.liquidate(account, market, size, liquidator, sender=sender)
+
+    def liquidate_many(
+        self, legs: Iterable[tuple[bytes, int]], liquidator: bytes, *, sender: str
+    ) -> Receipt:
+        """Take over legs (account, market), at most 32, as much of each as is allowed. The
+        liquidator's owner has let `batch` operate it; what is refused is passed over."""
+        takeovers = [(account, market, MAX_UINT256) for account, market in legs]
+        return self.batch.send.liquidate_many(takeovers, liquidator, sender=sender)
 
     def deleverage(self, account: bytes, *, sender: str) -> Receipt:
         """Close a bankrupt account against the deleveraging queue; one call's worth."""

@@ -14,6 +14,7 @@ FUND = "InsuranceFund"
 SETTLEMENT = "OrderSettlement"
 SIGNED_ORACLE = "SignedPriceOracle"
 CHAINLINK_ORACLE = "ChainlinkOracle"
+LIQUIDATION_BATCH = "LiquidationBatch"
 TOKEN = "Token"
 
 _PEOPLE = ("vault", "owner", "guardian")

@@ -146,7 +146,12 @@ def plan(
     return steps
 
 
-_REST = (contracts.SETTLEMENT, contracts.SIGNED_ORACLE, contracts.CHAINLINK_ORACLE)
+_REST = (
+    contracts.SETTLEMENT,
+    contracts.SIGNED_ORACLE,
+    contracts.CHAINLINK_ORACLE,
+    contracts.LIQUIDATION_BATCH,
+)
 _OWNED = (contracts.CLEARINGHOUSE, contracts.SIGNED_ORACLE, contracts.CHAINLINK_ORACLE)
 
 
@@ -218,7 +223,7 @@ class _Run:
         raise DeployError(f"foreign transactions of {self.sender} in {MAX_CORE_ATTEMPTS} attempts")
 
     def _restart_core(self) -> int:
-        for name in (*contracts.core(), contracts.SETTLEMENT):
+        for name in (*contracts.core(), contracts.SETTLEMENT, contracts.LIQUIDATION_BATCH):
             self.record.contracts.pop(name, None)
         self.record.markets.clear()
         self.record.core_nonce = self.chain.nonce(self.sender)

@@ -33,7 +33,7 @@ def verify(chain: Chain, kept: Record) -> int:
 def _checks(chain: Chain, kept: Record) -> Iterator[Check]:
     yield "chain id", kept.chain_id, chain.chain_id
     names = (*contracts.core(), contracts.SETTLEMENT, contracts.SIGNED_ORACLE)
-    names = (*names, contracts.CHAINLINK_ORACLE)
+    names = (*names, contracts.CHAINLINK_ORACLE, contracts.LIQUIDATION_BATCH)
     missing = False
     for name in names:
         code = chain.code(kept.contracts[name]) if name in kept.contracts else b""
@@ -71,6 +71,8 @@ def _wires(at: dict[str, Contract], kept: Record) -> Iterator[Check]:
         yield _ask(f"clearinghouse: {param}", address[part], house, param.upper())
     settlement = at[contracts.SETTLEMENT]
     yield _ask("settlement: clearinghouse", house.address, settlement, "clearinghouse")
+    batch = at[contracts.LIQUIDATION_BATCH]
+    yield _ask("liquidation batch: clearinghouse", house.address, batch, "clearinghouse")
     yield _ask("clearinghouse: settlement is a venue", True, house, "venues", settlement.address)
     # The vault is an immutable of the clearinghouse and of its parts, without a view: it stands
     # behind their code.

@@ -35,6 +35,7 @@ class Arena:
     vault: Contract
     clearing: Contract
     fund: Contract
+    batch: Contract
     owner: str
     guardian: str
     venue: str

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 HELPERS = [bytes.fromhex(f"{n:040x}") + bytes(12) for n in (0xAAA1, 0xAAA2)]
 """Accounts that are on the other side of a trade, with as much cash as it takes."""
 FORTUNE = 10**7 * WAD
+MAX = 2**256 - 1
 
 
 def assert_exits(twin: Twin) -> None:
@@ -53,7 +54,8 @@ def _close(twin: Twin, account: bytes, market: int) -> None:
     holds the same side may leave the leg's own bucket by the fill, and so round it by a wei.)"""
     params, quote = twin.model.state.markets[market].params, twin.holdings.quotes[market]
     leg = twin.holdings.accounts[account].legs[market]
-    least = params.min_notional_quote * WAD // quote.price + 1
+    # Joining can round a wei off the newcomer, whose rest must still be worth the minimum.
+    least = 2 * params.min_notional_quote * WAD // quote.price + 1
     interest = twin.clearing.view.open_interest(market)[0]
     opened = leg.size + least
     if opened > params.position_cap_base or interest + opened > params.interest_cap_base:
@@ -85,7 +87,7 @@ def assert_round_trip(twin: Twin, market: int, price: int) -> None:
     params = twin.model.state.markets[market].params
     status = twin.model.state.quote(market).status & (STALE | PENDING)
     paused = twin.model.state.all_paused or twin.model.state.markets[market].paused
-    size = 7 * params.min_notional_quote * WAD // price + 1
+    size = 14 * params.min_notional_quote * WAD // price + 1
     interest = twin.clearing.view.open_interest(market)[0]
     if status or paused or interest + size > params.interest_cap_base:
         return
@@ -95,9 +97,11 @@ def assert_round_trip(twin: Twin, market: int, price: int) -> None:
         before = [twin.clearing.view.equity(helper) for helper in HELPERS]
         house, venue = twin.clearing, twin.arena.venue
         house.send.fill(market, *HELPERS, size, price, sender=venue)
-        # Joining a bucket may have rounded a wei off either side: what is left closes with them.
-        held = [abs(house.view.position(helper, market)[0]) for helper in HELPERS]
-        house.send.fill(market, *HELPERS[::-1], max(held), price, sender=venue)
+        # Joining a bucket may have rounded a wei off one side, and the other's wei alone would be
+        # less than the minimum: then both keep a seventh.
+        one, other = (abs(house.view.position(helper, market)[0]) for helper in HELPERS)
+        closed = one if one == other else min(one, other) * 6 // 7 - 1
+        house.send.fill(market, *HELPERS[::-1], closed, price, sender=venue)
         for helper, equity in zip(HELPERS, before, strict=True):
             gain = twin.clearing.view.equity(helper) - equity
             if gain > 0:
@@ -114,6 +118,46 @@ def assert_idempotent(twin: Twin, account: bytes) -> None:
             if second.logs:
                 written = [event.name for event in twin.clearing.events(second)]
                 raise twin.finding(f"S12: a second {name} of {account.hex()[:8]} writes {written}")
+
+
+def assert_batch_is_one_by_one(
+    twin: Twin, takeovers: list[tuple[bytes, int]], liquidator: bytes
+) -> None:
+    """Whole legs taken over in one transaction, or each in its own: the same sizes, the same money
+    left; what is refused is passed over."""
+    send, batch, owner = twin.clearing.send, twin.arena.batch, owner_of(liquidator)
+
+    def each() -> list[int]:
+        taken = []
+        for account, market in takeovers:
+            try:
+                receipt = send.liquidate(account, market, MAX, liquidator, sender=owner)
+            except Reverted:
+                taken.append(0)
+            else:
+                taken.append(int(twin.clearing.returned(receipt, "liquidate", 4)))
+        return taken
+
+    def together() -> list[int]:
+        asked = [(account, market, MAX) for account, market in takeovers]
+        send.set_operator(batch.address, MAX, sender=owner)
+        try:
+            receipt = batch.send.liquidate_many(asked, liquidator, sender=owner)
+        except Reverted as refusal:
+            if refusal.reason != "batch: nothing taken":
+                raise twin.finding(f"a batch is refused: {refusal.reason}") from None
+            return [0] * len(asked)
+        return [int(size) for size in batch.returned(receipt, "liquidate_many", 2)]
+
+    outcomes = []
+    for take in (each, together):
+        with twin.chain.rolled_back():
+            taken, view = take(), twin.clearing.view
+            involved = {liquidator, *(account for account, _ in takeovers)}
+            equities = [view.equity(account) for account in sorted(involved)]
+            outcomes.append((taken, twin.vault.view.insurance(), equities))
+    if outcomes[0] != outcomes[1]:
+        raise twin.finding(f"S4: liquidate_many {outcomes[1]}, one by one {outcomes[0]}")
 
 
 def assert_many_is_one_by_one(twin: Twin, accounts: list[bytes]) -> None:

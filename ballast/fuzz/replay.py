@@ -146,6 +146,7 @@ class Stage:
             vault=c.vault,
             clearing=c.clearinghouse,
             fund=c.fund,
+            batch=c.batch,
             owner=str(c.clearinghouse.view.owner()),
             guardian=str(c.clearinghouse.view.guardian()),
             venue=self.cast.venue,
@@ -230,7 +231,8 @@ class Stage:
     def contract(self, address: str) -> Contract | None:
         """The contract at an address, if it is one of the deployment's."""
         c = self.client
-        parts = (c.vault, c.clearinghouse, c.fund, c.settlement, c.oracle, c.chainlink, c.token)
+        core = (c.vault, c.clearinghouse, c.fund, c.token)
+        parts = (*core, c.settlement, c.oracle, c.chainlink, c.batch)
         return next((part for part in parts if part.address == address), None)
 
     def _block(self, number: int, timestamp: int) -> None:

@@ -131,6 +131,7 @@ def wire(client: Ballast, chain: WalletRevm, people: int) -> Wiring:
         vault=client.vault,
         clearing=house,
         fund=client.fund,
+        batch=client.batch,
         owner=owner,
         guardian=str(house.view.guardian()),
         venue=Signer("fuzz venue").address,

@@ -41,6 +41,7 @@ class Ground:
                 "OrderSettlement": w.settlement.address,
                 "SignedPriceOracle": oracle,
                 "ChainlinkOracle": chainlink,
+                "LiquidationBatch": w.batch.address,
             },
             collateral=w.token.address,
             venue=w.venue,

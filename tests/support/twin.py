@@ -61,6 +61,7 @@ def arena_of(world: World) -> Arena:
         world.vault,
         world.clearing,
         world.fund,
+        world.batch,
         OWNER,
         GUARDIAN,
         VENUE,

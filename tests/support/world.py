@@ -95,6 +95,7 @@ class Deployed:
     clearing: Contract
     fund: Contract
     oracle: Contract
+    batch: Contract
 
 
 def deploy_core(chain: Revm, decimals: int = 18, token: str = "Token") -> Deployed:
@@ -119,7 +120,8 @@ def deploy_core(chain: Revm, decimals: int = 18, token: str = "Token") -> Deploy
     for engine in ("WaterfallEngine", "LiquidationEngine", "SettlementEngine"):
         abis.append([entry for entry in artifact(engine).abi if entry["type"] == "event"])
     clearing = Contract(chain, core.address, *abis)
-    return Deployed(asset, vault, clearing, fund, oracle)
+    batch = make("LiquidationBatch", core.address)
+    return Deployed(asset, vault, clearing, fund, oracle, batch)
 
 
 class World:
@@ -161,6 +163,7 @@ class World:
     clearing: Contract
     fund: Contract
     oracle: Contract
+    batch: Contract
 
     def price(self, price: int, market: int = 1, seconds: int = 12) -> None:
         """A new block with a new price of one market (the others' reports are renewed)."""

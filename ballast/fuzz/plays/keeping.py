@@ -84,9 +84,17 @@ class Keeping(Trading):
         liquidator = dice.pick(rich[: 1 + len(rich) // 3])
         if liquidator == who and dice.chance(90):
             liquidator = rich[0] if rich[0] != who else rich[1]
+        if len(weak) > 1 and dice.chance(30):
+            self._batch(weak, liquidator)
         part = 1.0 if dice.chance(70) else dice.between(0.05, 1)
         self.twin.liquidate(who, dice.pick(closable or legs), liquidator, part)
         return None
+
+    def _batch(self, weak: list[bytes], liquidator: bytes) -> None:
+        """The legs of some of them, the first one's twice: what is gone is passed over."""
+        accounts = self.twin.holdings.accounts
+        legs = [(who, market) for who in weak[:4] for market in accounts[who].legs][:8]
+        probes.assert_batch_is_one_by_one(self.twin, [*legs, *legs[:1]], liquidator)
 
     def deleverage(self, dice: Dice) -> None:
         """Somebody bankrupt, where there is anybody; sometimes somebody weak, or anybody, who must

@@ -127,6 +127,12 @@ DOORS: tuple[Door, ...] = (
     Door("waterfall_engine", "deleverage_many", _plain([]), "waterfall: call the clearinghouse"),
     Door("lens", "equity", _with_account(), "lens: call the clearinghouse"),
     Door("lens", "market_params", _plain(1), "lens: call the clearinghouse"),
+    Door(
+        "batch",
+        "liquidate_many",
+        lambda p: ([(p.people[0], 1, WAD)], p.people[1]),
+        "batch: not the operator",
+    ),
     # Orders
     Door("orders", "cancel_below", _with_account(2**255), "settlement: not the owner"),
     Door(
@@ -170,6 +176,7 @@ class Strangers:
             "fund": arena.fund,
             "oracle": play.desk.oracle,
             "chainlink": play.desk.chainlink,
+            "batch": arena.batch,
         }
         for name, (view, built) in PARTS.items():
             address = getattr(arena.clearing.view, view)()

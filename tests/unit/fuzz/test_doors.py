@@ -10,6 +10,7 @@ BUILDS = {
     "fund": "InsuranceFund",
     "oracle": "SignedPriceOracle",
     "chainlink": "ChainlinkOracle",
+    "batch": "LiquidationBatch",
     **{name: built for name, (_, built) in PARTS.items()},
 }
 OPEN = {
