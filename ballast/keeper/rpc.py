@@ -11,13 +11,12 @@ from typing import Any
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from ballast.abi import decode_reason
-from ballast.errors import BallastError, NodeError, NodeRefused, Reverted
+from ballast.errors import NodeError, NodeRefused
+from ballast.keeper.source import as_revert
 from ballast.node import Node
 
 _TOO_OFTEN = (-32005, -32029, 429)
 _TOO_OFTEN_WORDS = ("rate limit", "too many requests", "limit exceeded")
-_REVERTED = "execution reverted"
 
 
 @dataclass(frozen=True)
@@ -106,19 +105,6 @@ class Rpc(Node):
     def send_raw(self, raw: str) -> str:
         """Hand a signed transaction in; its hash."""
         return str(self.ask("eth_sendRawTransaction", raw))
-
-
-def as_revert(error: NodeRefused) -> BallastError:
-    """A node's refusal as `Reverted` if a contract refused, else as it is."""
-    data = error.data
-    if isinstance(data, dict):
-        data = data.get("data")
-    if isinstance(data, str) and data.startswith("0x"):
-        raw = bytes.fromhex(data[2:])
-        return Reverted(decode_reason(raw), raw)
-    if error.words.startswith(_REVERTED):
-        return Reverted(error.words[len(_REVERTED) :].removeprefix(":").strip())
-    return error
 
 
 def _may_pass(error: BaseException) -> bool:
