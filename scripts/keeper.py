@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,42 +16,11 @@ from eth_account.signers.local import LocalAccount
 
 from ballast import record
 from ballast.errors import BallastError, ConfigError
-from ballast.keeper import settings as s
+from ballast.keeper import settings
 from ballast.keeper.actions import Kind
-from ballast.keeper.keeper import Keeper, Pace
-from ballast.keeper.planner import PlanSettings
-from ballast.keeper.sender import SendSettings
+from ballast.keeper.keeper import Keeper
 from ballast.keeper.serve import StatusServer
 from ballast.keeper.store import open_store
-
-KINDS = [kind.value for kind in Kind]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """The command's options, as given."""
-
-    rpc: str | None
-    deployment: Path | None
-    alias: str | None
-    key_env: str | None
-    liquidator: str
-    group: int | None
-    kinds: tuple[str, ...]
-    native_price: str | None
-    min_profit: str
-    min_settle: str
-    max_refresh: int
-    refresh_tiers: int
-    max_spend: str
-    max_spend_hour: str | None
-    max_fee: str
-    in_flight: int
-    stuck_blocks: int
-    confirmations: int
-    poll: float
-    max_lag: float
-    dry_run: bool
 
 
 @click.command(
@@ -76,7 +44,11 @@ class Asked:
 @click.option("--db", default="sqlite:///build/keeper.db", show_default=True, help="Database.")
 @click.option("--group", type=click.IntRange(1), help="Follow this clearing group alone.")
 @click.option(
-    "--do", "kinds", multiple=True, type=click.Choice(KINDS), help="Only this (default: all)."
+    "--do",
+    "kinds",
+    multiple=True,
+    type=click.Choice([kind.value for kind in Kind]),
+    help="Only this (default: all).",
 )
 @click.option("--native-price", help="Quote per native coin, or a market (default: ETH).")
 @click.option("--min-profit", default="0", show_default=True, help="Of a liquidation, quote.")
@@ -95,78 +67,55 @@ class Asked:
 @click.option("--port", default=9464, show_default=True, type=click.IntRange(0, 65_535))
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @click.option("--once", is_flag=True, help="Work the latest block through, and end.")
-def cli(provider: Any, db: str, host: str, port: int, once: bool, **asked: Any) -> None:
+def cli(
+    provider: Any,
+    rpc: str | None,
+    deployment: Path | None,
+    alias: str | None,
+    key_env: str | None,
+    db: str,
+    host: str,
+    port: int,
+    once: bool,
+    **asked: Any,
+) -> None:
     """Follow a deployment, and settle, liquidate, deleverage and refresh where it is time to.
 
     Every option is also read from the environment: BALLAST_KEEPER_MAX_SPEND for --max-spend.
     """
     logger.set_level(LogLevel.ERROR)
-    s.log_as_json()
+    settings.log_as_json()
     try:
-        key, chosen = read(provider, Asked(**asked))
+        url = rpc or getattr(provider, "http_uri", None)
+        if url is None:
+            raise ConfigError("a node that answers by HTTP is needed: name a --network, or --rpc")
+        network = f"{provider.network.ecosystem.name}:{provider.network.name}"
+        kept = record.load(deployment or record.path_for(network))
+        options = settings.Options(**asked)
+        key = signer(alias, key_env, options.dry_run)
+        chosen = settings.choose(options, url, kept, key)
         store = open_store(db)
         try:
-            run(s.assemble(chosen, key, store), host, port, once)
+            run(settings.assemble(chosen, key, store), host, port, once)
         finally:
             store.close()
     except BallastError as error:
         raise click.ClickException(str(error)) from error
 
 
-def read(provider: Any, asked: Asked) -> tuple[LocalAccount | None, s.KeeperSettings]:
-    """Signer and settings. Raises `BallastError`."""
-    url = asked.rpc or getattr(provider, "http_uri", None)
-    if url is None:
-        raise ConfigError("a node that answers by HTTP is needed: name a --network, or --rpc")
-    network = f"{provider.network.ecosystem.name}:{provider.network.name}"
-    kept = record.load(asked.deployment or record.path_for(network))
-    key = _key(asked)
-    no_owner = key is None and not asked.liquidator.startswith("0x")
-    native_quote, native_market = s.native_price(asked.native_price, kept.markets)
-    spend_day = s.whole_units("--max-spend", asked.max_spend, 18)
-    plan = PlanSettings(
-        kinds=frozenset(map(Kind, asked.kinds or KINDS)),
-        liquidator=None if no_owner else s.liquidator_of(asked.liquidator, key),
-        native_quote=native_quote,
-        min_profit_quote=s.whole_units("--min-profit", asked.min_profit, 18),
-        min_settle_quote=s.whole_units("--min-settle", asked.min_settle, 18),
-        max_refresh=asked.max_refresh,
-        refresh_tiers=asked.refresh_tiers,
-    )
-    send = SendSettings(
-        max_fee=s.whole_units("--max-fee", asked.max_fee, 9),
-        max_spend_day=spend_day,
-        max_spend_hour=s.whole_units("--max-spend-hour", asked.max_spend_hour, 18)
-        if asked.max_spend_hour
-        else spend_day,
-        max_in_flight=asked.in_flight,
-        stuck_blocks=asked.stuck_blocks,
-        confirmations=asked.confirmations,
-    )
-    return key, s.KeeperSettings(
-        url,
-        kept,
-        asked.group,
-        plan,
-        send,
-        Pace(asked.poll, asked.max_lag),
-        native_market,
-        asked.dry_run,
-    )
-
-
-def _key(asked: Asked) -> LocalAccount | None:
-    if asked.alias and asked.key_env:
+def signer(alias: str | None, key_env: str | None, dry_run: bool) -> LocalAccount | None:
+    """The key asked for; None for a dry run without one. Raises `ConfigError`."""
+    if alias and key_env:
         raise ConfigError("--account or --key-env, not both")
-    if asked.key_env:
-        return s.key_from_environment(asked.key_env)
-    if asked.alias:
-        kept = accounts.load(asked.alias)
-        passphrase = os.environ.get(f"APE_ACCOUNTS_{asked.alias}_PASSPHRASE")
+    if key_env:
+        return settings.key_from_environment(key_env)
+    if alias:
+        kept = accounts.load(alias)
+        passphrase = os.environ.get(f"APE_ACCOUNTS_{alias}_PASSPHRASE")
         if passphrase is None:
-            passphrase = click.prompt(f"Passphrase of {asked.alias}", hide_input=True)
-        return s.key_from_keystore(Path(kept.keyfile_path), passphrase)
-    if asked.dry_run:
+            passphrase = click.prompt(f"Passphrase of {alias}", hide_input=True)
+        return settings.key_from_keystore(Path(kept.keyfile_path), passphrase)
+    if dry_run:
         return None
     raise ConfigError("who signs? --account ALIAS or --key-env NAME (or --dry-run)")
 

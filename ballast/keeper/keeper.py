@@ -246,7 +246,7 @@ class Keeper:
         _log.info(
             "block",
             number=at.number,
-            timestamp=at.timestamp,
+            block_timestamp=at.timestamp,
             accounts=len(now.columns.names),
             bankrupt=made.bankrupt,
             liquidatable=made.liquidatable,

@@ -18,6 +18,7 @@ from eth_account.signers.local import LocalAccount
 from ballast.chain import ZERO_ADDRESS
 from ballast.config import to_wad
 from ballast.errors import ConfigError
+from ballast.keeper.actions import Kind
 from ballast.keeper.follower import Follower
 from ballast.keeper.keeper import Keeper, Pace
 from ballast.keeper.planner import PlanSettings
@@ -47,6 +48,61 @@ class KeeperSettings:
     pace: Pace = field(default_factory=Pace)
     native_market: int | None = None
     dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Options:
+    """A keeper's options as its operator gives them (docs/KEEPERS.md): amounts are decimals, of
+    quote, native coin or gwei."""
+
+    liquidator: str = "0"
+    group: int | None = None
+    kinds: tuple[str, ...] = ()
+    native_price: str | None = None
+    min_profit: str = "0"
+    min_settle: str = "10"
+    max_refresh: int = 4
+    refresh_tiers: int = 1
+    max_spend: str = "0.1"
+    max_spend_hour: str | None = None
+    max_fee: str = "100"
+    in_flight: int = 8
+    stuck_blocks: int = 3
+    confirmations: int = 12
+    poll: float = 1.0
+    max_lag: float = 60.0
+    dry_run: bool = False
+
+
+def choose(options: Options, url: str, record: Record, key: LocalAccount | None) -> KeeperSettings:
+    """Options as settings, for a node and a deployment. Raises `ConfigError`."""
+    unowned = key is None and not options.liquidator.startswith("0x")
+    native_quote, native_market = native_price(options.native_price, record.markets)
+    spend_day = whole_units("--max-spend", options.max_spend, 18)
+    spend_hour = spend_day
+    if options.max_spend_hour is not None:
+        spend_hour = whole_units("--max-spend-hour", options.max_spend_hour, 18)
+    plan = PlanSettings(
+        kinds=frozenset(map(Kind, options.kinds or Kind)),
+        liquidator=None if unowned else liquidator_of(options.liquidator, key),
+        native_quote=native_quote,
+        min_profit_quote=whole_units("--min-profit", options.min_profit, 18),
+        min_settle_quote=whole_units("--min-settle", options.min_settle, 18),
+        max_refresh=options.max_refresh,
+        refresh_tiers=options.refresh_tiers,
+    )
+    send = SendSettings(
+        max_fee=whole_units("--max-fee", options.max_fee, 9),
+        max_spend_day=spend_day,
+        max_spend_hour=spend_hour,
+        max_in_flight=options.in_flight,
+        stuck_blocks=options.stuck_blocks,
+        confirmations=options.confirmations,
+    )
+    pace = Pace(options.poll, options.max_lag)
+    return KeeperSettings(
+        url, record, options.group, plan, send, pace, native_market, options.dry_run
+    )
 
 
 def assemble(settings: KeeperSettings, key: LocalAccount | None, store: Store) -> Keeper:
