@@ -77,7 +77,10 @@ class Source:
 
     def latest(self) -> Header:
         """The node's latest block."""
-        return _header(self.ask("eth_getBlockByNumber", "latest", False))
+        found = self.ask("eth_getBlockByNumber", "latest", False)
+        if found is None:
+            raise NodeError("the node does not say which block is its latest")
+        return _header(found)
 
     def headers(self, numbers: Iterable[int]) -> list[Header | None]:
         """Headers by number; None where the node has no such block."""
