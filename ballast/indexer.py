@@ -371,7 +371,6 @@ class Indexer:
             ],
             "cash": list(self._cash.items()),
             "interests": list(self._interests.items()),
-            "clock": (self._block, self._now),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -393,7 +392,6 @@ class Indexer:
         }
         self._cash = dict(state["cash"])
         self._interests = dict(state["interests"])
-        self._block, self._now = state["clock"]
         self._touched, self._moved = set(self._accounts), set(self.buckets)
 
     # The vault

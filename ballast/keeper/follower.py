@@ -31,7 +31,7 @@ from ballast.errors import BallastError, ConfigError, NodeError
 from ballast.indexer import Changes, Indexer
 from ballast.keeper.blocks import Block, Entry, Header, Transaction
 from ballast.keeper.source import Moved, RawBlock, RawTransaction, Source
-from ballast.keeper.store import KEPT_EMPTY_BLOCKS, Store
+from ballast.keeper.store import KEPT_EMPTY_BLOCKS, Store, StoreError
 from ballast.keeper.view import BlockView
 from ballast.mirror import Book, Reader
 from ballast.node import Node
@@ -94,6 +94,7 @@ class Follower:
         self._quotes: tuple[str, dict[int, Quote]] = "", {}
         self._untold: list[Block] = []
         self._recent: deque[tuple[Header, Changes]] = deque()
+        self._in_step = True
         chain_id = int(self._source.ask("eth_chainId"), 16)
         if chain_id != record.chain_id:
             raise ConfigError(f"deployed on chain {record.chain_id}, the node is on {chain_id}")
@@ -148,6 +149,8 @@ class Follower:
             if header is None:
                 raise Moved(f"the node has no block {to}")
             last = header
+        if not self._in_step:
+            self._go_back(self._store.head() or self._anchor)
         fork = self._fork(last)
         if fork is None:
             return
@@ -166,6 +169,8 @@ class Follower:
         if self._head.hash in (last.hash, last.parent):
             return self._head
         known = self._store.headers(KEPT_EMPTY_BLOCKS)
+        if known[0] != self._head:
+            raise StoreError("another keeper writes to this database: give each its own")
         if last.hash in {header.hash for header in known}:
             return None
         for start in range(0, len(known), _FORKS_ASKED):
@@ -228,6 +233,7 @@ class Follower:
 
     def _go_back(self, fork: Header) -> None:
         """To a block that is stored; what comes after it is forgotten, in the store first."""
+        self._in_step = False
         self._store.drop_after(fork.number)
         while self._recent and self._head.number > fork.number:
             _, changes = self._recent.pop()
@@ -236,6 +242,7 @@ class Follower:
         if self._head != fork:
             self._load()
         self._count_new_logs()
+        self._in_step = True
         self._untold.append(Block(fork, is_rewind=True))
 
     def _load(self) -> None:
@@ -323,6 +330,8 @@ class Follower:
         if sample is not None and sample < len(accounts):
             accounts = random.sample(accounts, sample)
         view = BlockView(self._source, self._head)
+        if not accounts and not view.code(self.clearinghouse):
+            return  # the deployment is yet to come
         house = Contract(view, self.clearinghouse, contracts.interface(contracts.CLEARINGHOUSE))
         caps, groups = self.indexer.funding_caps_bps, self.indexer.groups
         there = Reader(house, accounts, caps, groups).read(self._head.timestamp)

@@ -77,7 +77,10 @@ class Source:
 
     def latest(self) -> Header:
         """The node's latest block."""
-        return _header(self.ask("eth_getBlockByNumber", "latest", False))
+        found = self.ask("eth_getBlockByNumber", "latest", False)
+        if found is None:
+            raise NodeError("the node does not say which block is its latest")
+        return _header(found)
 
     def headers(self, numbers: Iterable[int]) -> list[Header | None]:
         """Headers by number; None where the node has no such block."""
@@ -102,9 +105,16 @@ class Source:
         calls = [
             ("eth_getLogs", ({"address": wanted, "blockHash": header.hash},)) for header in headers
         ]
+        try:
+            answers = self._ask_many(calls, _never)
+        except NodeError as error:
+            (there,) = self.headers([last.number])
+            if there is None or there.hash != last.hash:
+                raise Moved(f"block {last.number} was replaced while logs were read") from error
+            answers = self.ask_many(calls)
         return [
             (header, _transactions(logs, header))
-            for header, logs in zip(headers, self.ask_many(calls), strict=True)
+            for header, logs in zip(headers, answers, strict=True)
         ]
 
     def history(self, addresses: Sequence[str], after: Header, last: int) -> list[RawBlock]:
