@@ -169,7 +169,8 @@ class Columns:
 
     def _occupy(self, key: int) -> None:
         side = self._sides.setdefault((key >> 32, bool(key >> 16 & 1)), {})
-        size = self.indexer.buckets[key].size
+        bucket = self.indexer.buckets.get(key)
+        size = bucket.size if bucket else 0
         if size:
             side[key] = size
         else:

@@ -23,6 +23,17 @@ class NodeError(BallastError):
     """A node does not answer, or not with what was asked for."""
 
 
+class NodeRefused(NodeError):
+    """A node answered with an error; `words` are its own, `code` is JSON-RPC's, `data` what came
+    with it (revert data, where a call reverted)."""
+
+    def __init__(self, method: str, words: str, code: int = 0, data: object = None) -> None:
+        super().__init__(f"{method}: {words}")
+        self.words = words
+        self.code = code
+        self.data = data
+
+
 class AbiError(BallastError, TypeError):
     """Arguments do not fit a contract's ABI, or there is no such function."""
 

@@ -10,6 +10,12 @@ The arithmetic is that of `ballast.mirror`; what is added here is what each even
   shares a member leaves with, and how an epoch ended, follow from the states before;
 - funding runs by `PriceFixed`, and its rate by `Fill` and `MarketSet`.
 
+A shard (`group`) is the same for one clearing group: its markets, buckets, claims and accounts. Of
+the others it keeps the vault's entries alone: cash comes before its account has chosen a group.
+
+What was taken in can be taken back (`watch`, `undo`), and be written down and read again (`state`,
+`restore`): a keeper follows a chain that changes its mind, and is started anew.
+
 Two events of one transaction must be read together: both sides of a `Fill` or `Liquidated` leave
 their buckets before either joins one; and a claim that opens the next epoch of its group is that of
 the `UnsettledChanged` that follows. So a transaction's logs are applied as a whole.
@@ -18,8 +24,10 @@ the `UnsettledChanged` that follows. So a transaction's logs are applied as a wh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
 
 from ballast import contracts
 from ballast.abi import Event, checksum
@@ -43,6 +51,10 @@ EMPTY = Bucket(0, 0, 0, 0, 0)
 FULL_SAMPLE_SHARE = 64
 _BPS_WAD = 10**14
 _SYSTEM = 1 << 96
+_NOTHING = Account(0, 0, 0, 0, {})
+
+Changes = list[tuple[dict[Any, Any], Any, Any]]
+"""What was overwritten: the table, the key, and what stood there (None: nothing)."""
 
 
 class IndexerError(BallastError):
@@ -70,11 +82,12 @@ class _Unsettled:
     debt: int
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Market:
     """A market's record (open interest aside), and of its parameters what is needed."""
 
     record: Market
+    oracle: str = ""
     sampled_at: int = 0
     maintenance_bps: int = 0
     premium_cap_bps: int = 0
@@ -84,24 +97,28 @@ class _Market:
     refill: int = 1
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Group:
     claims: Bucket = EMPTY
     allotted: int = 0
     shortfall: int = 0
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Account:
     group: int = 0
     unsettled: _Unsettled = _Unsettled(0, 0, 0, 0)
-    positions: dict[int, _Position] = field(default_factory=dict)
+    positions: Mapping[int, _Position] = field(default_factory=lambda: _NO_POSITIONS)
+
+
+_NO_POSITIONS: Mapping[int, _Position] = MappingProxyType({})
 
 
 class Indexer:
-    """Every account and every bucket of one deployment."""
+    """Every account and every bucket of one deployment, or of one clearing group of it."""
 
-    def __init__(self, vault: str, clearinghouse: str) -> None:
+    def __init__(self, vault: str, clearinghouse: str, group: int | None = None) -> None:
+        self._shard = group
         self._interfaces = {
             checksum(vault): contracts.interface(contracts.VAULT),
             checksum(clearinghouse): contracts.interface(contracts.CLEARINGHOUSE),
@@ -119,6 +136,7 @@ class Indexer:
         self._moved: set[int] = set()
         self._block = 0
         self._now = 0
+        self._changes: Changes | None = None
 
     # Reading
 
@@ -150,13 +168,24 @@ class Indexer:
             for market, known in sorted(self._markets.items())
         }
 
+    @property
+    def oracles(self) -> dict[int, str]:
+        """The oracle of every market."""
+        return {market: known.oracle for market, known in sorted(self._markets.items())}
+
+    def price(self, market: int) -> tuple[int, int]:
+        """Price (WAD, 0: none yet) and status of a market as last fixed."""
+        record = self._market(market).record
+        return record.price, record.status
+
     def interest(self, market: int) -> int:
         """Open interest, base."""
         return self._interests.get(market, 0)
 
     def account(self, account: bytes, funding: dict[int, int]) -> Account:
-        """One account as `book` holds it, at these funding indices (`funding`)."""
-        return self._account(account, funding)
+        """One account as `book` holds it, at these funding indices (`funding`); one that is unknown
+        has nothing."""
+        return self._account(account, funding) if account in self._accounts else _NOTHING
 
     def changes(self) -> tuple[set[bytes], set[int]]:
         """Accounts with an event of their own, and buckets (claims included) that moved under
@@ -173,8 +202,8 @@ class Indexer:
             if known.group == group and known.unsettled.shares
         ]
 
-    def book(self, timestamp: int) -> Book:
-        """The book at a time not before the last transaction."""
+    def book(self, timestamp: int, accounts: Iterable[bytes] | None = None) -> Book:
+        """The book at a time not before the last transaction; of these accounts (default: all)."""
         markets = {
             market: replace(known.record, open_interest=self.interest(market))
             for market, known in sorted(self._markets.items())
@@ -184,10 +213,11 @@ class Indexer:
             number: Group(g.claims, g.allotted, g.shortfall, self._cash.get(CLAIMS_KEY + number, 0))
             for number, g in sorted(self._groups.items())
         }
-        accounts = {account: self._account(account, funding) for account in self._accounts}
+        wanted = self._accounts if accounts is None else accounts
+        known = {account: self._account(account, funding) for account in wanted}
         insurance, fees, reserve = (self._cash.get(key, 0) for key in (1, 2, 3))
         total = sum(self._cash.values())
-        return Book(accounts, markets, groups, insurance, fees, reserve, total)
+        return Book(known, markets, groups, insurance, fees, reserve, total)
 
     def _account(self, account: bytes, funding: dict[int, int]) -> Account:
         known = self._accounts[account]
@@ -238,6 +268,8 @@ class Indexer:
         partners = _partners(events)
         left: set[int] = set()
         for place, event in enumerate(events):
+            if self._is_foreign(event):
+                continue
             if event.name == "PositionChanged":
                 for other in (place, partners.get(place)):
                     if other is not None and other not in left:
@@ -249,9 +281,38 @@ class Indexer:
             elif (handler := getattr(self, f"_on_{_snake(event.name)}", None)) is not None:
                 handler(event)
 
-    def _known(self, account: bytes) -> _Account:
+    def _is_foreign(self, event: Event) -> bool:
+        """Whether an event is of another shard. What is of a group or a market names it."""
+        if self._shard is None or event.name in ("GroupChosen", "MarketSet"):
+            return False
+        if "group" in event.args:
+            return bool(event.group != self._shard)
+        return "market" in event.args and event.market not in self._markets
+
+    # Writing: every change of a table is one `_put`
+
+    def _put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
+        """Write, or with None remove."""
+        if self._changes is not None:
+            self._changes.append((table, key, table.get(key)))
+        if value is None:
+            table.pop(key, None)
+        else:
+            table[key] = value
+
+    def _change_account(self, account: bytes, **changed: Any) -> None:
         self._touched.add(account)
-        return self._accounts.setdefault(account, _Account())
+        self._put(self._accounts, account, replace(self._known(account), **changed))
+
+    def _change_market(self, market: int, **changed: Any) -> None:
+        self._put(self._markets, market, replace(self._market(market), **changed))
+
+    def _change_group(self, group: int, **changed: Any) -> None:
+        self._moved.add(CLAIMS_KEY + group)
+        self._put(self._groups, group, replace(self._group(group), **changed))
+
+    def _known(self, account: bytes) -> _Account:
+        return self._accounts.get(account, _NEW)
 
     def _market(self, market: int) -> _Market:
         if market not in self._markets:
@@ -263,15 +324,88 @@ class Indexer:
             raise IndexerError(f"group {group} was never set up")
         return self._groups[group]
 
+    # Taking back, writing down
+
+    def watch(self) -> Changes:
+        """The list that what is overwritten from now on is noted in, until the next call."""
+        self._changes = []
+        return self._changes
+
+    def undo(self, changes: Changes) -> None:
+        """Take back what was noted: the last list of `watch` first, then the one before."""
+        self._changes = None
+        for table, key, before in reversed(changes):
+            self._note(table, key)
+            self._put(table, key, before)
+
+    def _note(self, table: dict[Any, Any], key: Any) -> None:
+        """Let `changes` tell of an entry that is replaced."""
+        if table is self._accounts:
+            self._touched.add(key)
+        elif table is self._cash and key >= _SYSTEM:
+            self._touched.add(key.to_bytes(32, "big"))
+        elif table is self.buckets:
+            self._moved.add(key)
+        elif table is self._groups:
+            self._moved.add(CLAIMS_KEY + key)
+
+    def state(self) -> dict[str, Any]:
+        """All that is known, as plain lists of integers, strings and bytes."""
+        return {
+            "buckets": [(key, *_values(b)) for key, b in self.buckets.items()],
+            "retired": [(*key, *ended) for key, ended in self.retired.items()],
+            "accounts": [
+                (
+                    name,
+                    a.group,
+                    _values(a.unsettled),
+                    [(market, *_values(p)) for market, p in a.positions.items()],
+                )
+                for name, a in self._accounts.items()
+            ],
+            "markets": [
+                (market, _values(m.record), *_values(m)[1:]) for market, m in self._markets.items()
+            ],
+            "groups": [
+                (group, _values(g.claims), *_values(g)[1:]) for group, g in self._groups.items()
+            ],
+            "cash": list(self._cash.items()),
+            "interests": list(self._interests.items()),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put `state` in the place of all that was known. Columns of it are to be made anew."""
+        self._changes = None
+        self.buckets = {key: Bucket(*b) for key, *b in state["buckets"]}
+        self.retired = {(key, epoch): (*ended,) for key, epoch, *ended in state["retired"]}
+        self._accounts = {
+            name: _Account(
+                group, _Unsettled(*unsettled), {market: _Position(*p) for market, *p in positions}
+            )
+            for name, group, unsettled, positions in state["accounts"]
+        }
+        self._markets = {
+            market: _Market(Market(*record), *rest) for market, record, *rest in state["markets"]
+        }
+        self._groups = {
+            group: _Group(Bucket(*claims), *rest) for group, claims, *rest in state["groups"]
+        }
+        self._cash = dict(state["cash"])
+        self._interests = dict(state["interests"])
+        self._touched, self._moved = set(self._accounts), set(self.buckets)
+
     # The vault
 
     def _enter(self, key: bytes, amount: int) -> None:
         number = int.from_bytes(key, "big")
-        self._cash[number] = self._cash.get(number, 0) + amount
-        if self._cash[number] < 0:
+        cash = self._cash.get(number, 0) + amount
+        if cash < 0:
             raise IndexerError(f"ledger key {key.hex()} would be negative")
-        if number >= _SYSTEM:
-            self._known(key)
+        self._put(self._cash, number, cash)
+        if key in self._accounts:
+            self._touched.add(key)
+        elif number >= _SYSTEM and self._shard is None:
+            self._change_account(key)
 
     def _on_deposited(self, event: Event) -> None:
         self._enter(event.account, event.amount_quote)
@@ -304,23 +438,33 @@ class Indexer:
     # Markets and groups
 
     def _on_market_set(self, event: Event) -> None:
-        known = self._markets.setdefault(event.market, _Market(Market(*(0,) * 10)))
-        if known.funding_cap_bps == 0:
-            known.sampled_at = self._now
-        known.maintenance_bps = event.params.maintenance_margin_bps
-        known.premium_cap_bps = event.params.premium_cap_bps
-        known.funding_cap_bps = event.params.funding_cap_bps
-        known.window = event.params.premium_window_seconds
-        known.insurance_cap = event.params.insurance_cap_quote
-        known.refill = event.params.insurance_refill_seconds
+        params = event.params
+        if self._shard not in (None, params.group):
+            return
+        known = self._markets.get(event.market, _UNLISTED)
+        self._put(
+            self._markets,
+            event.market,
+            replace(
+                known,
+                oracle=checksum(params.oracle),
+                sampled_at=known.sampled_at if known.funding_cap_bps else self._now,
+                maintenance_bps=params.maintenance_margin_bps,
+                premium_cap_bps=params.premium_cap_bps,
+                funding_cap_bps=params.funding_cap_bps,
+                window=params.premium_window_seconds,
+                insurance_cap=params.insurance_cap_quote,
+                refill=params.insurance_refill_seconds,
+            ),
+        )
 
     def _on_group_set(self, event: Event) -> None:
-        self._groups.setdefault(event.group, _Group())
+        if event.group not in self._groups:
+            self._put(self._groups, event.group, _Group())
 
     def _on_price_fixed(self, event: Event) -> None:
-        known = self._market(event.market)
-        known.record = replace(
-            known.record,
+        record = replace(
+            self._market(event.market).record,
             price=event.price,
             timestamp=event.timestamp,
             block_number=self._block,
@@ -328,6 +472,7 @@ class Indexer:
             funding_index=event.funding_index,
             accrued_at=self._now,
         )
+        self._change_market(event.market, record=record)
 
     def _on_fill(self, event: Event) -> None:
         """The fill's premium enters the average (modules/pricing.vy, `_sample`)."""
@@ -343,8 +488,9 @@ class Indexer:
         step = (premium - known.record.premium) * elapsed
         weight = known.window + elapsed
         moved = step // weight if step >= 0 else -(-step // weight)
-        known.record = replace(known.record, premium=known.record.premium + moved)
-        known.sampled_at += elapsed
+        record = replace(known.record, premium=known.record.premium + moved)
+        sampled_at = known.sampled_at + elapsed
+        self._change_market(event.market, record=record, sampled_at=sampled_at)
 
     def _on_insurance_drawn(self, event: Event) -> None:
         if event.market == 0:
@@ -353,28 +499,33 @@ class Indexer:
         record = known.record
         refilled = known.insurance_cap * (self._now - record.insurance_used_at) // known.refill
         used = record.insurance_used - min(record.insurance_used, refilled) + event.amount_quote
-        known.record = replace(record, insurance_used=used, insurance_used_at=self._now)
+        record = replace(record, insurance_used=used, insurance_used_at=self._now)
+        self._change_market(event.market, record=record)
 
     # Claims and debts
 
     def _on_group_chosen(self, event: Event) -> None:
-        self._known(event.account).group = event.group
+        if self._shard in (None, event.group):
+            self._change_account(event.account, group=event.group)
+        elif event.account in self._accounts:
+            self._touched.add(event.account)
+            self._put(self._accounts, event.account, None)
 
     def _on_shortfall_changed(self, event: Event) -> None:
-        self._group(event.group).shortfall = event.shortfall_quote
+        self._change_group(event.group, shortfall=event.shortfall_quote)
 
     def _on_unsettled_changed(self, event: Event) -> None:
-        self._known(event.account).unsettled = _Unsettled(
+        unsettled = _Unsettled(
             event.claim_shares, event.epoch, event.credit_index, event.debt_quote
         )
+        self._change_account(event.account, unsettled=unsettled)
 
     def _claims_changed(self, event: Event, later: list[Event]) -> None:
         known = self._group(event.group)
         if event.epoch != known.claims.epoch:
             self._retire_claims(event.group, later)
-        self._moved.add(CLAIMS_KEY + event.group)
-        known.claims = Bucket(event.waiting_quote, event.shares, event.epoch, event.credit_index, 0)
-        known.allotted = event.allotted_quote
+        claims = Bucket(event.waiting_quote, event.shares, event.epoch, event.credit_index, 0)
+        self._change_group(event.group, claims=claims, allotted=event.allotted_quote)
 
     def _retire_claims(self, group: int, later: list[Event]) -> None:
         """How an epoch of claims ended: the joiner's own claim had been taken out before."""
@@ -388,7 +539,8 @@ class Indexer:
             own_shares, own_size, _ = self._claim(account)
             size, shares = size - own_size, shares - min(own_shares, shares)
         if shares:
-            self.retired[CLAIMS_KEY + group, claims.epoch] = size, shares, claims.credit_index
+            ended = size, shares, claims.credit_index
+            self._put(self.retired, (CLAIMS_KEY + group, claims.epoch), ended)
 
     # Positions and rank buckets
 
@@ -419,20 +571,25 @@ class Indexer:
             self._store(key, replace(live, size=live.size - size, shares=left))
 
     def _place(self, event: Event) -> None:
-        positions = self._known(event.account).positions
-        if event.size == 0:
-            positions.pop(event.market, None)
-            return
-        positions[event.market] = _Position(
-            abs(event.size), event.entry_price, event.bucket_id, event.shares, event.credit_index
-        )
-        if event.joined_base == 0:
+        positions = dict(self._known(event.account).positions)
+        positions.pop(event.market, None)
+        if event.size:
+            positions[event.market] = _Position(
+                abs(event.size),
+                event.entry_price,
+                event.bucket_id,
+                event.shares,
+                event.credit_index,
+            )
+        self._change_account(event.account, positions=positions)
+        if event.size == 0 or event.joined_base == 0:
             return
         key, live = self._funded(event.market, event.bucket_id)
         epoch = event.bucket_id >> 17
         if epoch != live.epoch:
             if live.shares:
-                self.retired[key, live.epoch] = live.size, live.shares, live.credit_index
+                ended = live.size, live.shares, live.credit_index
+                self._put(self.retired, (key, live.epoch), ended)
             live = replace(live, epoch=epoch, shares=live.size)
         if event.credit_index != live.credit_index:
             raise IndexerError(f"bucket {event.bucket_id} of market {event.market} differs")
@@ -448,9 +605,18 @@ class Indexer:
         if key >> 16 & 1:
             before = self.buckets.get(key, EMPTY).size
             market = key >> 32
-            self._interests[market] = self.interest(market) + bucket.size - before
-        self.buckets[key] = bucket
+            self._put(self._interests, market, self.interest(market) + bucket.size - before)
+        self._put(self.buckets, key, bucket)
         self._moved.add(key)
+
+
+_NEW = _Account()
+_UNLISTED = _Market(Market(*(0,) * 10))
+
+
+def _values(record: Any) -> tuple[Any, ...]:
+    """A record's fields, in order."""
+    return tuple(vars(record).values())
 
 
 def _snake(name: str) -> str:

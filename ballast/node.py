@@ -1,4 +1,4 @@
-"""A node by its HTTP address, asked for what a fork needs: blocks, logs and storage.
+"""A node by its HTTP address, asked for what forks and keepers need: blocks, logs, storage, views.
 
 Blocks are numbers. Whatever goes wrong, from no connection to an answer without a result, raises
 `NodeError` with the node's own words.
@@ -14,10 +14,13 @@ import requests
 
 from ballast.abi import checksum
 from ballast.chain import Log
-from ballast.errors import NodeError
+from ballast.errors import NodeError, NodeRefused
 
 LOG_SPAN = 2_000
 """Blocks asked for at once; fewer where a node finds that too many."""
+
+BATCH = 50
+"""Requests sent at once."""
 
 TransactionLogs = tuple[list[Log], int, int]
 """The logs of one transaction, its block's number and its block's time in Unix seconds."""
@@ -34,19 +37,43 @@ class Node:
         self._timeout_seconds = timeout_seconds
         self._session = requests.Session()
         self._times: dict[int, int] = {}
+        self._takes_batches = True
 
     def ask(self, method: str, *params: Any) -> Any:
-        """The result of one request. Raises `NodeError`."""
-        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        """The result of one request. Raises `NodeError`; `NodeRefused` where the node says why."""
+        return _result(method, self._post(_request(1, method, params)))
+
+    def ask_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """The results of many requests (method and parameters), in order, by the batch; one by one
+        where a node takes none. A request that was refused leaves its `NodeRefused` as the result.
+        Raises `NodeError`."""
+        found: list[Any] = []
+        for start in range(0, len(calls), BATCH):
+            found += self._ask_batch(calls[start : start + BATCH])
+        return found
+
+    def _ask_batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        answers: Any = None
+        if self._takes_batches and len(calls) > 1:
+            answers = self._post([_request(i, *call) for i, call in enumerate(calls)])
+            self._takes_batches = isinstance(answers, list)
+        if not isinstance(answers, list):
+            answers = [self._post(_request(i, *call)) for i, call in enumerate(calls)]
+        by_id = {a.get("id"): a for a in answers if isinstance(a, dict)}
+        found: list[Any] = []
+        for number, (method, _) in enumerate(calls):
+            try:
+                found.append(_result(method, by_id.get(number)))
+            except NodeRefused as error:
+                found.append(error)
+        return found
+
+    def _post(self, request: Any) -> Any:
         try:
             sent = self._session.post(self._url, json=request, timeout=self._timeout_seconds)
-            answer = sent.json()
+            return sent.json()
         except requests.RequestException as error:
             raise NodeError(f"no answer from {self._host}: {type(error).__name__}") from error
-        if answer.get("error") or "result" not in answer:
-            told = answer.get("error")
-            raise NodeError(f"{method}: {told.get('message') if isinstance(told, dict) else told}")
-        return answer["result"]
 
     def chain_id(self) -> int:
         """The id of the node's chain."""
@@ -93,6 +120,23 @@ class Node:
         if number not in self._times:
             self._times[number] = self.block(number)[1]
         return self._times[number]
+
+
+def _request(number: int, method: str, params: Sequence[Any]) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
+
+
+def _result(method: str, answer: Any) -> Any:
+    """What an answer holds. Raises `NodeError`, `NodeRefused`."""
+    if not isinstance(answer, dict):
+        raise NodeError(f"{method}: the node's answer is none of JSON-RPC")
+    told = answer.get("error")
+    if not told and "result" in answer:
+        return answer["result"]
+    if not isinstance(told, dict):
+        raise NodeRefused(method, str(told))
+    code, words = int(told.get("code", 0)), str(told.get("message"))
+    raise NodeRefused(method, words, code, told.get("data"))
 
 
 def _named(number: int | None) -> str:

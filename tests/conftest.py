@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.nodes import anvil
 
 ROOT = Path(__file__).resolve().parent.parent
 GAS_SNAPSHOT = ROOT / "tests" / "gas_snapshot.json"
@@ -74,22 +73,5 @@ def anvil_path() -> str:
 @pytest.fixture
 def anvil_url(anvil_path: str) -> Iterator[str]:
     """A fresh local node's address; it ends with the test."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [anvil_path, "--port", str(port), "--silent", "--hardfork", "cancun"],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            assert process.poll() is None, "anvil ended at its start"
-            with socket.socket() as attempt:
-                if attempt.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+    with anvil(anvil_path) as url:
+        yield url

@@ -1,0 +1,132 @@
+"""What a keeper can do: calls of the clearinghouse that anyone may make, encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from eth_utils import keccak
+
+from ballast import contracts
+from ballast.abi import Function
+
+DELEVERAGE_MANY = 32
+"""Accounts one `deleverage_many` takes at most."""
+
+
+class Kind(StrEnum):
+    """The calls, in the order in which they are done."""
+
+    DELEVERAGE = "deleverage"
+    LIQUIDATE = "liquidate"
+    SETTLE = "settle"
+    REFRESH = "refresh"
+
+
+GAS = {
+    Kind.DELEVERAGE: 350_000,
+    Kind.LIQUIDATE: 600_000,
+    Kind.SETTLE: 200_000,
+    Kind.REFRESH: 200_000,
+}
+"""What one account's call needs, roughly: what is sent has been estimated by the node."""
+
+OUTRACED = frozenset(
+    {"waterfall: account solvent", "liquidation: account healthy", "liquidation: no position"}
+)
+"""Reasons that mean that somebody else has done it, or that the price has."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """One transaction to be.
+
+    `key` is the same for the same thing to be done: while one is under way no other is sent.
+    `gas` is a guess; `reward_quote` is what the call is expected to bring its caller, WAD;
+    `margin_quote` what of the liquidator's margin it will bind, WAD; `market` and `size` (base,
+    WAD) are set where a leg is meant.
+    """
+
+    kind: Kind
+    target: str
+    data: bytes
+    accounts: tuple[bytes, ...]
+    key: str
+    gas: int
+    reward_quote: int = 0
+    margin_quote: int = 0
+    market: int = 0
+    size: int = 0
+
+
+def deleverage(target: str, accounts: Sequence[bytes], reward_quote: int) -> Action:
+    """Close bankrupt accounts against the queue, up to `DELEVERAGE_MANY`, worst first."""
+    data = _function("deleverage_many", 1).encode((list(accounts),))
+    gas = GAS[Kind.DELEVERAGE] * len(accounts)
+    return _action(Kind.DELEVERAGE, target, data, tuple(accounts), gas, reward_quote)
+
+
+def liquidate(
+    target: str,
+    account: bytes,
+    market: int,
+    size: int,
+    liquidator: bytes,
+    reward_quote: int,
+    margin_quote: int,
+) -> Action:
+    """Take over up to `size` (base, WAD) of a leg."""
+    data = _function("liquidate", 4).encode((account, market, size, liquidator))
+    kind = Kind.LIQUIDATE
+    key = _key(kind, (account,), market)
+    gas = GAS[kind]
+    return Action(
+        kind, target, data, (account,), key, gas, reward_quote, margin_quote, market, size
+    )
+
+
+def settle(target: str, account: bytes) -> Action:
+    """Let an account's losses pay the claims that wait."""
+    return _action(Kind.SETTLE, target, _function("settle", 1).encode((account,)), (account,))
+
+
+def refresh(target: str, account: bytes) -> Action:
+    """Rank an account's legs by its leverage now."""
+    return _action(Kind.REFRESH, target, _function("refresh", 1).encode((account,)), (account,))
+
+
+def halves(action: Action) -> list[Action]:
+    """The two halves of a batch, nothing where it cannot be divided."""
+    middle = len(action.accounts) // 2
+    if action.kind is not Kind.DELEVERAGE or not middle:
+        return []
+    parts = action.accounts[:middle], action.accounts[middle:]
+    share = action.reward_quote // len(action.accounts)
+    return [deleverage(action.target, part, share * len(part)) for part in parts]
+
+
+def does_nothing(kind: Kind, returned: bytes) -> bool:
+    """Whether a call that passes has nothing left to do, as far as what it returns tells."""
+    return kind is Kind.DELEVERAGE and int.from_bytes(returned, "big") == 0
+
+
+def _action(
+    kind: Kind,
+    target: str,
+    data: bytes,
+    accounts: tuple[bytes, ...],
+    gas: int | None = None,
+    reward_quote: int = 0,
+) -> Action:
+    key = _key(kind, accounts, 0)
+    return Action(kind, target, data, accounts, key, gas or GAS[kind], reward_quote)
+
+
+def _key(kind: Kind, accounts: Sequence[bytes], market: int) -> str:
+    what = market.to_bytes(32, "big") + b"".join(sorted(accounts))
+    return f"{kind}:{keccak(what)[:16].hex()}"
+
+
+def _function(name: str, arguments: int) -> Function:
+    return contracts.interface(contracts.CLEARINGHOUSE).function(name, arguments)

@@ -1,0 +1,272 @@
+"""The keeper's loop: at every new block follow, look, act, and see through what was sent.
+
+    Follower ──> Situation ──> planner ──> Trial (would it pass now?) ──> Sender ──> chain
+       ^                                                                              │
+       └──────────────────────────────── logs ────────────────────────────────────────┘
+
+It keeps no state of its own: the mirror comes from the chain, what was sent from the store. A step
+that fails, for whatever reason, is counted, told, and followed by the next one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from ballast import contracts
+from ballast.config import MarketParams
+from ballast.errors import BallastError, NodeError, NodeRefused, Reverted
+from ballast.keeper.actions import Action, Kind, halves
+from ballast.keeper.blocks import Block
+from ballast.keeper.follower import Follower
+from ballast.keeper.metrics import Metrics
+from ballast.keeper.planner import Plan, PlanSettings, Situation, gas_quote, plan
+from ballast.keeper.rpc import Head, Rpc
+from ballast.keeper.sender import DAY, HOUR, NotSent, Sender
+from ballast.keeper.sent import PENDING
+from ballast.keeper.trial import Outraced, Trial
+from ballast.mirror import WAD
+
+_ENOUGH = ("in flight", "budget", "fee", "refused")
+"""Why nothing more is tried at this block."""
+_PARAMETERS = frozenset({"MarketSet", "AdlSet"})
+_log = structlog.get_logger("keeper")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often the keeper looks for a new block, and without one for how long it is well."""
+
+    poll_seconds: float = 1.0
+    max_lag_seconds: float = 60.0
+
+
+class Keeper:
+    """One keeper: of one deployment or one clearing group, with one signer.
+
+    Without a `sender` it only says what it would do. Not for several threads, `health` aside.
+    """
+
+    def __init__(
+        self,
+        follower: Follower,
+        rpc: Rpc,
+        trial: Trial,
+        sender: Sender | None,
+        settings: PlanSettings,
+        native_market: int | None = None,
+        pace: Pace | None = None,
+    ) -> None:
+        """`native_market`: the market whose price is that of the native coin, instead of
+        `settings.native_quote`."""
+        self.metrics = Metrics()
+        self._follower, self._rpc, self._trial, self._sender = follower, rpc, trial, sender
+        self._settings, self._native_market = settings, native_market
+        self._pace = pace or Pace()
+        self._params: dict[int, MarketParams] = {}
+        self._adl_reward_bps = 0
+        self._seen = ""
+        self._seen_at = time.monotonic()
+        self._last_action: dict[str, Any] | None = None
+        self._last_error: str | None = None
+        self.metrics.lag.set_function(lambda: time.monotonic() - self._seen_at)
+        if sender is not None:
+            self.metrics.budget.labels("day").set(sender.settings.max_spend_day)
+            self.metrics.budget.labels("hour").set(sender.settings.max_spend_hour)
+
+    # Health
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Whether a block was worked through lately; and where the keeper stands."""
+        lag = time.monotonic() - self._seen_at
+        well = bool(self._seen) and lag <= self._pace.max_lag_seconds
+        head = self._follower.head
+        return well, {
+            "ok": well,
+            "head": head.number,
+            "head_timestamp": head.timestamp,
+            "lag_seconds": round(lag, 3),
+            "last_action": self._last_action,
+            "last_error": self._last_error,
+        }
+
+    # The loop
+
+    def run(self, stop: threading.Event) -> None:
+        """Go on until `stop` is set; the step in hand is finished."""
+        while not stop.is_set():
+            try:
+                self.step()
+                self._last_error = None
+            except Exception as error:
+                self._last_error = f"{type(error).__name__}: {error}"
+                self.metrics.errors.labels(type(error).__name__).inc()
+                unknown = not isinstance(error, BallastError)
+                _log.error("step failed", error=self._last_error, exc_info=unknown)
+            stop.wait(self._pace.poll_seconds)
+
+    def step(self) -> Plan | None:
+        """Work the chain's latest block through; None where it has been already.
+
+        Raises whatever goes wrong: what was sent stays sent, and the next step begins anew.
+        """
+        began = time.monotonic()
+        self._learn(self._follower.catch_up())
+        at = self._follower.head
+        if at.hash == self._seen:
+            return None
+        head = self._rpc.head(at.number)
+        if head is None or head.hash != at.hash:
+            raise NodeError(f"block {at.number} is no longer there")
+        if self._sender is not None:
+            self._sender.check(head)
+            self._count(self._sender)
+        made = self._act(head)
+        self._seen, self._seen_at = at.hash, time.monotonic()
+        self.metrics.seconds.observe(self._seen_at - began)
+        return made
+
+    def _act(self, head: Head) -> Plan:
+        now, settings = self._situation(head)
+        made = plan(now, settings, self._follower.clearinghouse)
+        self._show(now, made)
+        for action in made.actions:
+            self.metrics.planned.labels(action.kind).inc()
+        try:
+            for action in made.actions:
+                self._do(action, head, now, settings)
+        except NotSent as error:
+            _log.warning("no more at this block", why=error.why, text=str(error))
+        if self._sender is not None:
+            self._count(self._sender)
+        return made
+
+    def _situation(self, head: Head) -> tuple[Situation, PlanSettings]:
+        quotes = self._follower.quotes()
+        prices = {market: quote.price for market, quote in quotes.items() if quote.price}
+        settings = self._settings
+        if self._native_market is not None:
+            native = prices.get(self._native_market, 0)
+            settings = replace(settings, native_quote=native)
+        busy: frozenset[bytes] = frozenset()
+        bound = 0
+        if self._sender is not None:
+            rows = self._sender.busy(head.number)
+            busy = frozenset(bytes.fromhex(name) for row in rows for name in row.accounts)
+            bound = sum(row.margin_quote for row in rows)
+        now = Situation(
+            columns=self._follower.columns,
+            timestamp=head.timestamp,
+            prices=prices,
+            statuses={market: quote.status for market, quote in quotes.items()},
+            params=self._params,
+            adl_reward_bps=self._adl_reward_bps,
+            gas_price=head.base_fee + self._rpc.tip(),
+            busy=busy,
+            bound_quote=bound,
+        )
+        return now, settings
+
+    def _do(self, action: Action, head: Head, now: Situation, settings: PlanSettings) -> None:
+        """Try an action out and send it; a batch that does not pass, half by half. Raises `NotSent`
+        where nothing more is to be tried at this block."""
+        try:
+            needed = self._trial.needed(action)
+            self._check_profit(action, needed, now, settings)
+            if self._sender is None:
+                _log.info("would send", **_told(action), gas=needed)
+                return
+            row = self._sender.send(action, needed, head)
+        except NotSent as error:
+            self._leave(action, error.why, str(error))
+            if error.why in _ENOUGH:
+                raise
+        except Outraced as error:
+            self._leave(action, "outraced", str(error))
+        except (Reverted, NodeRefused) as error:
+            self._leave(action, "would fail", str(error))
+            for part in halves(action):
+                self._do(part, head, now, settings)
+        else:
+            self._last_action = {**_told(action), "hash": row.hashes[-1], "block": head.number}
+
+    def _check_profit(
+        self, action: Action, needed: int, now: Situation, settings: PlanSettings
+    ) -> None:
+        if action.kind is not Kind.LIQUIDATE:
+            return
+        cost = gas_quote(needed, now.gas_price, settings.native_quote)
+        if action.reward_quote - cost <= settings.min_profit_quote:
+            brings = f"brings {action.reward_quote / WAD:.4f} quote, costs {cost / WAD:.4f}"
+            raise NotSent("unprofitable", brings)
+
+    def _leave(self, action: Action, why: str, text: str) -> None:
+        self.metrics.not_sent.labels(action.kind, why).inc()
+        _log.info("not sent", **_told(action), why=why, text=text)
+
+    # What it knows beside the mirror
+
+    def _learn(self, blocks: Iterable[Block]) -> None:
+        """Read parameters (again) where they may have changed."""
+        known = bool(self._params)
+        for block in blocks:
+            if block.is_rewind:
+                self.metrics.reorganised.inc()
+            names = {event.name for found in block.transactions for event in found.events}
+            known &= not block.is_rewind and not names & _PARAMETERS
+        if known:
+            return
+        house = contracts.interface(contracts.CLEARINGHOUSE)
+
+        def view(name: str, *args: Any) -> Any:
+            function = house.function(name, len(args))
+            data = "0x" + function.encode(args).hex()
+            return function.decode(
+                self._rpc.call({"to": self._follower.clearinghouse, "data": data})
+            )
+
+        markets = self._follower.indexer.maintenance_bps
+        self._params = {market: MarketParams(*view("market_params", market)) for market in markets}
+        self._adl_reward_bps = view("adl_params")[1]
+
+    def _show(self, now: Situation, made: Plan) -> None:
+        at, metrics = self._follower.head, self.metrics
+        metrics.head.set(at.number)
+        metrics.head_time.set(at.timestamp)
+        metrics.accounts.set(len(now.columns.names))
+        metrics.bankrupt.set(made.bankrupt)
+        metrics.liquidatable.set(made.liquidatable)
+        for group, waiting in made.waiting.items():
+            metrics.waiting.labels(group).set(waiting / WAD)
+        _log.info(
+            "block",
+            number=at.number,
+            block_timestamp=at.timestamp,
+            accounts=len(now.columns.names),
+            bankrupt=made.bankrupt,
+            liquidatable=made.liquidatable,
+            planned=len(made.actions),
+        )
+
+    def _count(self, sender: Sender) -> None:
+        for event in sender.events():
+            self.metrics.sent.labels(event.row.kind, str(event.what)).inc()
+        self.metrics.in_flight.set(len(sender.rows(*PENDING)))
+        self.metrics.spent.labels("day").set(sender.spent(DAY))
+        self.metrics.spent.labels("hour").set(sender.spent(HOUR))
+        self.metrics.balance.set(self._rpc.balance(sender.address))
+
+
+def _told(action: Action) -> dict[str, Any]:
+    return {
+        "kind": str(action.kind),
+        "accounts": [account.hex() for account in action.accounts],
+        "market": action.market,
+        "size": action.size / WAD,
+        "reward_quote": action.reward_quote / WAD,
+    }

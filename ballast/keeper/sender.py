@@ -1,0 +1,450 @@
+"""Sends actions as one signer, and sees each of them through, whatever comes in between.
+
+`send` writes a row (ballast/keeper/sent.py) before the transaction leaves; `check`, called at
+every head and first of all after a start, compares every row that is not final with the chain:
+
+- mined: the receipt says what came of it; a block that is no longer there makes it pending again;
+- in no pool: handed in again;
+- in the pool for too long: signed again with higher fees, or, where it would no longer do
+  anything, replaced by a transfer of nothing to the sender itself, so that later nonces can go on.
+
+A version that is signed is recorded before it is sent, so a process that is killed at any instant
+goes on where it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from eth_account.signers.local import LocalAccount
+from eth_typing import HexStr
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from ballast.errors import BallastError, NodeError, NodeRefused, Reverted
+from ballast.keeper.actions import Action, Kind
+from ballast.keeper.rpc import Head, Rpc
+from ballast.keeper.sent import PENDING, WATCHED, Outcome, Sent, State
+from ballast.keeper.store import Base
+from ballast.keeper.trial import Outraced, Trial
+
+HOUR = 3_600
+DAY = 86_400
+TRANSFER_GAS = 21_000
+MAX_GAS = 15_000_000
+"""Below what one transaction may use where the chain bounds it (2^24)."""
+GAS_MARGIN_PERCENT = 30
+BUMP_PERCENT = 25
+LEAST_BUMP_PERCENT = 13
+"""What pools ask of a replacement is 10 to 12.5 % on both fees."""
+ATTEMPTS = 3
+"""Times in a row, within an hour, that the same action may come to nothing."""
+MISSING_BLOCKS = 3
+ALL_GAS_SHARE = 0.95
+"""A failed transaction that used more than this of its gas ran out of it."""
+VAIN = (Outcome.OUT_OF_GAS, Outcome.FAILED, Outcome.OUTRACED)
+ENTERED = ("already known", "already imported", "known transaction", "already in mempool")
+NONCE_USED = ("nonce too low", "nonce is too low", "old nonce")
+FEE_TOO_LOW = ("underpriced", "less than block base fee", "fee too low", "below base fee")
+
+_log = structlog.get_logger("sender")
+
+
+class NotSent(BallastError):
+    """An action is not sent; `why` is a word for the metrics: `busy`, `in flight`, `fee`,
+    `budget`, `gas`, `in vain`, `refused`, `no answer`."""
+
+    def __init__(self, why: str, text: str) -> None:
+        super().__init__(text)
+        self.why = why
+
+
+@dataclass(frozen=True)
+class SendSettings:
+    """What a sender may do. Fees are wei a gas, `max_spend_*` wei.
+
+    `stuck_blocks` in the pool make a transaction stuck, `confirmations` blocks upon its own final.
+    """
+
+    max_fee: int = 100 * 10**9
+    max_spend_day: int = 10**17
+    max_spend_hour: int = 10**17
+    max_in_flight: int = 8
+    stuck_blocks: int = 3
+    confirmations: int = 12
+
+
+@dataclass(frozen=True)
+class Fees:
+    """Wei a gas: the most that is paid in all, the builder's part, and what is likely paid."""
+
+    most: int
+    tip: int
+    likely: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a row, for the metrics: `sent`, `bumped`, `cancelled`, `resent`,
+    `reorganised`, or an outcome."""
+
+    what: str
+    row: Sent
+
+
+class Sender:
+    """One signer on one chain. Not for several threads.
+
+    `now` gives Unix seconds. The chain's id is asked once. Raises `NodeError` where the node gives
+    no answer.
+    """
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        key: LocalAccount,
+        store: Engine,
+        settings: SendSettings,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.address = str(key.address)
+        self.settings = settings
+        self._rpc, self._key, self._store, self._now = rpc, key, store, now
+        self._trial = Trial(rpc, self.address)
+        Base.metadata.create_all(store)
+        self._chain_id = rpc.chain_id()
+        self._events: list[Event] = []
+
+    # What there is
+
+    def events(self) -> list[Event]:
+        """What has happened since the last call of this method."""
+        found, self._events = self._events, []
+        return found
+
+    def rows(self, *states: str) -> list[Sent]:
+        """This sender's rows in some states (all, by default), by nonce."""
+        with Session(self._store, expire_on_commit=False) as session:
+            asked = self._mine()
+            if states:
+                asked = asked.where(Sent.state.in_(states))
+            return list(session.scalars(asked.order_by(Sent.nonce, Sent.id)))
+
+    def busy(self, seen_block: int) -> list[Sent]:
+        """Rows whose effect a mirror as of `seen_block` does not show yet."""
+        return [
+            row
+            for row in self.rows(*WATCHED)
+            if row.state in PENDING or (row.block_number or 0) > seen_block
+        ]
+
+    def spent(self, seconds: int) -> int:
+        """Wei spent in the last so many seconds, with all that what is pending may still cost."""
+        total = sum(row.gas * row.max_fee for row in self.rows(*PENDING))
+        recent = self._mine().where(Sent.updated_at >= self._now() - seconds)
+        with Session(self._store) as session:
+            for row in session.scalars(recent.where(Sent.gas_used.is_not(None))):
+                total += (row.gas_used or 0) * (row.gas_price or 0)
+        return total
+
+    def fees(self, head: Head) -> Fees:
+        """What to offer now. Raises `NotSent` where that is more than allowed."""
+        tip = max(self._rpc.tip(), 1)
+        if head.base_fee + tip > self.settings.max_fee:
+            raise NotSent("fee", f"a gas costs {head.base_fee + tip} wei: see --max-fee")
+        most = min(2 * head.base_fee + tip, self.settings.max_fee)
+        return Fees(most, tip, head.base_fee + tip)
+
+    # Sending
+
+    def send(self, action: Action, needed: int, head: Head) -> Sent:
+        """Send an action that needs so much gas (`Trial.needed`). Raises `NotSent`; what was handed
+        in without an answer is seen through by `check`."""
+        pending = self.rows(*PENDING)
+        if any(row.key == action.key for row in pending):
+            raise NotSent("busy", "the same is under way")
+        if len(pending) >= self.settings.max_in_flight:
+            raise NotSent("in flight", f"{len(pending)} transactions are under way")
+        gas = self._gas_limit(action, needed)
+        fees = self.fees(head)
+        self._afford(gas * fees.most)
+        taken = [row.nonce for row in self.rows(*WATCHED)]
+        nonce = max([self._rpc.nonce(self.address, "pending"), *(n + 1 for n in taken)])
+        now = self._now()
+        row = Sent(
+            chain_id=self._chain_id,
+            sender=self.address,
+            nonce=nonce,
+            key=action.key,
+            kind=action.kind,
+            accounts=[account.hex() for account in action.accounts],
+            market=action.market,
+            target=action.target,
+            data="0x" + action.data.hex(),
+            gas=gas,
+            reward_quote=action.reward_quote,
+            margin_quote=action.margin_quote,
+            hashes=[],
+            state=State.SIGNED,
+            is_cancel=False,
+            bumped_at=head.number,
+            bumps=0,
+            outcome=Outcome.OPEN,
+            reason="",
+            created_at=now,
+        )
+        self._sign(row, fees.most, fees.tip)
+        self._save(row)
+        try:
+            self._hand_in(row)
+        except NodeRefused as error:
+            if not _says(error, FEE_TOO_LOW):
+                # Nobody has this transaction: its nonce is free again.
+                row.state, row.outcome, row.reason = State.DROPPED, Outcome.REFUSED, error.words
+                self._save(row)
+                raise NotSent("refused", f"the node refuses it: {error.words}") from error
+        except NodeError as error:
+            raise NotSent("no answer", f"handed in, without an answer: {error}") from error
+        self._tell("sent", row)
+        return row
+
+    def _gas_limit(self, action: Action, needed: int) -> int:
+        """Some more than it needs now, and half as much again for each time that it ran out."""
+        if needed > MAX_GAS:
+            raise NotSent("gas", f"{needed} gas is more than one transaction may use")
+        vain = self._in_vain(action.key)
+        if len(vain) >= ATTEMPTS:
+            raise NotSent("in vain", f"it came to nothing {len(vain)} times: {', '.join(vain)}")
+        short = vain.count(Outcome.OUT_OF_GAS)
+        for _ in range(short):
+            needed += needed // 2
+        return min(needed * (100 + GAS_MARGIN_PERCENT) // 100, MAX_GAS)
+
+    def _in_vain(self, key: str) -> list[str]:
+        """The outcomes of an action, newest first, since it last did something."""
+        found: list[str] = []
+        asked = self._mine().where(Sent.key == key, Sent.updated_at >= self._now() - HOUR)
+        with Session(self._store) as session:
+            for row in session.scalars(asked.order_by(Sent.id.desc())):
+                if row.outcome == Outcome.DONE:
+                    break
+                if row.outcome in VAIN:
+                    found.append(row.outcome)
+        return found
+
+    def _afford(self, more: int) -> None:
+        limits = (DAY, self.settings.max_spend_day), (HOUR, self.settings.max_spend_hour)
+        for seconds, limit in limits:
+            spent = self.spent(seconds)
+            if spent + more > limit:
+                text = f"{spent} wei are spent of {limit} in {seconds} s, this may cost {more}"
+                raise NotSent("budget", f"{text}: see --max-spend")
+
+    def _sign(self, row: Sent, most: int, tip: int, cancel: bool = False) -> None:
+        """A new version of a row's transaction; it is to be saved before it is handed in."""
+        signed = self._key.sign_transaction(
+            {
+                "type": 2,
+                "chainId": row.chain_id,
+                "nonce": row.nonce,
+                "to": HexStr(self.address if cancel else row.target),
+                "data": HexStr("0x" if cancel else row.data),
+                "value": 0,
+                "gas": TRANSFER_GAS if cancel else row.gas,
+                "maxFeePerGas": most,
+                "maxPriorityFeePerGas": min(tip, most),
+            }
+        )
+        row.raw = "0x" + bytes(signed.raw_transaction).hex()
+        row.hashes = [*row.hashes, "0x" + bytes(signed.hash).hex()]
+        row.max_fee, row.tip, row.is_cancel = most, min(tip, most), cancel
+
+    def _hand_in(self, row: Sent) -> None:
+        """Give a row's transaction to the node. Raises `NodeRefused` where it does not take it."""
+        try:
+            self._rpc.send_raw(row.raw)
+        except NodeRefused as error:
+            if not _says(error, (*ENTERED, *NONCE_USED)):
+                raise
+        row.state = State.SENT
+        self._save(row)
+
+    # Seeing through
+
+    def check(self, head: Head) -> None:
+        """Compare every row that is not final with the chain, as of a head."""
+        rows = self.rows(*WATCHED)
+        if not rows:
+            return
+        used = self._rpc.nonce(self.address)
+        hashes: dict[int, str | None] = {}
+        for row in rows:
+            if row.state == State.MINED and self._stands(row, hashes):
+                if head.number - (row.block_number or 0) >= self.settings.confirmations:
+                    row.state = State.FINAL
+                    self._save(row)
+                continue
+            receipt = self._receipt(row)
+            if receipt is not None:
+                self._mined(row, receipt)
+                continue
+            if row.state == State.MINED:
+                self._undo(row, head)
+            if row.nonce < used:
+                self._missing(row, head)
+            else:
+                self._pending(row, head)
+
+    def _stands(self, row: Sent, hashes: dict[int, str | None]) -> bool:
+        number = row.block_number or 0
+        if number not in hashes:
+            block = self._rpc.head(number)
+            hashes[number] = block.hash if block else None
+        return hashes[number] == row.block_hash
+
+    def _receipt(self, row: Sent) -> dict[str, Any] | None:
+        for known in reversed(row.hashes):
+            receipt = self._rpc.receipt(known)
+            if receipt is not None:
+                return receipt
+        return None
+
+    def _mined(self, row: Sent, receipt: dict[str, Any]) -> None:
+        row.state, row.missing_since = State.MINED, None
+        row.block_number = int(receipt["blockNumber"], 16)
+        row.block_hash = str(receipt["blockHash"])
+        row.gas_used = int(receipt["gasUsed"], 16)
+        row.gas_price = int(receipt["effectiveGasPrice"], 16)
+        row.outcome, row.reason = self._outcome(row, receipt)
+        self._save(row)
+        self._tell(row.outcome, row)
+
+    def _outcome(self, row: Sent, receipt: dict[str, Any]) -> tuple[str, str]:
+        cancelled = str(receipt.get("to", "")).lower() == self.address.lower()
+        if cancelled:
+            return Outcome.CANCELLED, row.reason
+        if int(receipt["status"], 16) == 1:
+            if receipt["logs"]:
+                return Outcome.DONE, ""
+            return Outcome.OUTRACED, "it found nothing to do"
+        if (row.gas_used or 0) >= row.gas * ALL_GAS_SHARE:
+            return Outcome.OUT_OF_GAS, f"{row.gas} gas were not enough"
+        try:
+            self._trial.call(Kind(row.kind), row.target, row.data, hex(row.block_number or 0))
+        except Outraced as error:
+            return Outcome.OUTRACED, str(error)
+        except BallastError as error:
+            return Outcome.FAILED, str(error)
+        return Outcome.FAILED, "it failed, but would pass at the end of its block"
+
+    def _undo(self, row: Sent, head: Head) -> None:
+        """A block that is no longer there: what it mined is pending again."""
+        row.state, row.outcome, row.reason = State.SENT, Outcome.OPEN, ""
+        row.block_number = row.block_hash = row.gas_used = row.gas_price = None
+        row.bumped_at = head.number
+        self._save(row)
+        self._tell("reorganised", row)
+
+    def _missing(self, row: Sent, head: Head) -> None:
+        """Its nonce is used, by a transaction that is none of its versions; or the node that told
+        so is ahead of the one that has the receipts."""
+        if row.missing_since is None:
+            row.missing_since = head.number
+        elif head.number - row.missing_since >= MISSING_BLOCKS:
+            row.state, row.outcome = State.LOST, Outcome.LOST
+            row.reason = f"another transaction has nonce {row.nonce}"
+            self._tell(row.outcome, row)
+        self._save(row)
+
+    def _pending(self, row: Sent, head: Head) -> None:
+        if row.missing_since is not None:
+            row.missing_since = None
+            self._save(row)
+        useless = None
+        if not self._rpc.knows(row.hashes[-1]):
+            useless = self._useless(row)
+            if useless is None:
+                try:
+                    self._hand_in(row)
+                except NodeRefused as error:
+                    _log.warning("refused", nonce=row.nonce, words=error.words)
+                    if not _says(error, FEE_TOO_LOW):
+                        return
+                    self._replace(row, head, None)
+                else:
+                    self._tell("resent", row)
+                return
+        if useless is not None or head.number - row.bumped_at >= self.settings.stuck_blocks:
+            self._replace(row, head, useless or self._useless(row))
+
+    def _useless(self, row: Sent) -> str | None:
+        """Why a row's transaction would no longer do anything; None where it would."""
+        if row.is_cancel:
+            return None
+        try:
+            self._trial.call(Kind(row.kind), row.target, row.data, "latest")
+        except (Outraced, Reverted) as error:
+            return str(error)
+        return None
+
+    def _replace(self, row: Sent, head: Head, useless: str | None) -> None:
+        """Send the next version of a row, at higher fees; a transfer of nothing where the action
+        has become useless."""
+        tip = max(_raised(row.tip, BUMP_PERCENT), self._rpc.tip())
+        most = max(_raised(row.max_fee, BUMP_PERCENT), 2 * head.base_fee + tip)
+        most = min(most, self.settings.max_fee)
+        if most < _raised(row.max_fee, LEAST_BUMP_PERCENT):
+            _log.warning("stuck at the highest fee", nonce=row.nonce, max_fee=row.max_fee)
+            return
+        try:
+            self._afford(row.gas * (most - row.max_fee))
+        except NotSent as error:
+            _log.warning("stuck", nonce=row.nonce, why=str(error))
+            return
+        cancel = row.is_cancel or useless is not None
+        row.reason = useless or row.reason
+        row.bumped_at, row.bumps = head.number, row.bumps + 1
+        self._sign(row, most, tip, cancel)
+        self._save(row)
+        self._tell("cancelled" if cancel else "bumped", row)
+        try:
+            self._hand_in(row)
+        except NodeRefused as error:
+            # An older version may just have been mined; else the next check hands it in again.
+            _log.warning("replacement refused", nonce=row.nonce, words=error.words)
+
+    # Rows
+
+    def _mine(self) -> Any:
+        return select(Sent).where(Sent.chain_id == self._chain_id, Sent.sender == self.address)
+
+    def _save(self, row: Sent) -> None:
+        row.updated_at = self._now()
+        with Session(self._store, expire_on_commit=False) as session, session.begin():
+            session.merge(row) if row.id else session.add(row)
+
+    def _tell(self, what: str, row: Sent) -> None:
+        self._events.append(Event(what, row))
+        _log.info(
+            what,
+            kind=row.kind,
+            nonce=row.nonce,
+            hash=row.hashes[-1],
+            accounts=row.accounts,
+            gas_used=row.gas_used,
+            max_fee=row.max_fee,
+            reason=row.reason,
+        )
+
+
+def _says(error: NodeRefused, words: Sequence[str]) -> bool:
+    said = error.words.lower()
+    return any(known in said for known in words)
+
+
+def _raised(fee: int, percent: int) -> int:
+    return -(-fee * (100 + percent) // 100)

@@ -1,0 +1,41 @@
+"""Tries actions out on a node, without sending them."""
+
+from __future__ import annotations
+
+from ballast.errors import BallastError, Reverted
+from ballast.keeper.actions import OUTRACED, Action, Kind, does_nothing
+from ballast.keeper.rpc import Rpc
+
+
+class Outraced(BallastError):
+    """Nothing is left to be done: somebody else was faster, or the price has come back."""
+
+
+class Trial:
+    """Calls as one address would make them."""
+
+    def __init__(self, rpc: Rpc, address: str) -> None:
+        self.address = address
+        self._rpc = rpc
+
+    def needed(self, action: Action) -> int:
+        """The gas an action needs now, what is in the pool counted in.
+
+        Raises `Outraced` where it would do nothing, `Reverted` where it would fail otherwise, and
+        `NodeRefused` where the node cannot tell (it needs more gas than a block has).
+        """
+        data = "0x" + action.data.hex()
+        self.call(action.kind, action.target, data, "pending")
+        request = {"from": self.address, "to": action.target, "data": data}
+        return self._rpc.estimate(request, "pending")
+
+    def call(self, kind: Kind, target: str, data: str, at: str) -> None:
+        """Whether a call would do something at a block. Raises `Outraced`, `Reverted`."""
+        try:
+            returned = self._rpc.call({"from": self.address, "to": target, "data": data}, at)
+        except Reverted as error:
+            if error.reason in OUTRACED:
+                raise Outraced(error.reason) from error
+            raise
+        if does_nothing(kind, returned):
+            raise Outraced("nothing is left to be done")
