@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from ballast import standin
 
 ROOT = Path(__file__).resolve().parent.parent
 GAS_SNAPSHOT = ROOT / "tests" / "gas_snapshot.json"
@@ -64,19 +65,14 @@ def gas_snapshot(request: pytest.FixtureRequest) -> Iterator[Callable[[str, int]
 
 @pytest.fixture(scope="session")
 def anvil_path() -> str:
-    """The anvil binary, from node_modules (`make test` installs it) or PATH."""
-    local = sorted(ROOT.glob("node_modules/@foundry-rs/anvil-*/bin/anvil"))
-    path = str(local[0]) if local else shutil.which("anvil")
-    assert path, "no anvil: run `npm ci`"
-    return path
+    """The anvil binary (`make test` installs it)."""
+    return standin.anvil_path()
 
 
 @pytest.fixture
 def anvil_url(anvil_path: str) -> Iterator[str]:
     """A fresh local node's address; it ends with the test."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = standin.free_port()
     process = subprocess.Popen(
         [anvil_path, "--port", str(port), "--silent", "--hardfork", "cancun"],
         stdout=subprocess.DEVNULL,
