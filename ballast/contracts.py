@@ -15,6 +15,7 @@ SETTLEMENT = "OrderSettlement"
 SIGNED_ORACLE = "SignedPriceOracle"
 CHAINLINK_ORACLE = "ChainlinkOracle"
 TOKEN = "Token"
+FAUCET = "TestToken"
 
 _PEOPLE = ("vault", "owner", "guardian")
 
@@ -33,6 +34,10 @@ def parts() -> dict[str, str]:
         stem = "".join(word.capitalize() for word in param["name"].split("_"))
         found[param["name"]] = f"{stem}Engine" if f"{stem}Engine" in known else stem
     return found
+
+
+OWNED = (CLEARINGHOUSE, SIGNED_ORACLE, CHAINLINK_ORACLE)
+REST = (SETTLEMENT, SIGNED_ORACLE, CHAINLINK_ORACLE)
 
 
 def core() -> tuple[str, ...]:
