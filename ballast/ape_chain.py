@@ -7,6 +7,7 @@ chain); elsewhere they go through Ape, with its confirmations and its prompts.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +21,8 @@ from ballast.errors import BallastError, Reverted
 _REVERT_PREFIXES = ("execution reverted: ", "execution reverted")
 _HALTS = ("Invalid opcode", "Out of gas", "Insufficient stack", "Stack")
 _GAS_PRICE_MARGIN = 2
+_POLL_SECONDS = 0.5
+PENDING_SECONDS = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,31 @@ class ApeChain:
     def balance(self, address: str) -> int:
         """The balance in wei."""
         return int(self._web3.eth.get_balance(address))
+
+    @property
+    def gas_price(self) -> int:
+        """What a unit of gas costs now, in wei."""
+        return int(self._web3.eth.gas_price)
+
+    def settle_pending(self, address: str) -> None:
+        """Wait until nothing of an address is left in the pool, so that nothing is sent twice.
+
+        Raises `BallastError` after `PENDING_SECONDS`.
+        """
+        deadline = time.monotonic() + PENDING_SECONDS
+        while self._web3.eth.get_transaction_count(address, "pending") > self.nonce(address):
+            if time.monotonic() > deadline:
+                raise BallastError(f"transactions of {address} wait in the pool: try again later")
+            time.sleep(_POLL_SECONDS)
+
+    def wait_blocks(self, blocks: int) -> None:
+        """Wait until the chain has gone on by as many blocks. Raises `BallastError`."""
+        target = self.block_number + blocks
+        deadline = time.monotonic() + PENDING_SECONDS
+        while self.block_number < target:
+            if time.monotonic() > deadline:
+                raise BallastError(f"no block {target} in {PENDING_SECONDS} s: try again later")
+            time.sleep(_POLL_SECONDS)
 
     def mine(self, seconds: int = 12) -> None:
         """Let `seconds` pass and mine a block. Local networks only."""
@@ -182,7 +210,8 @@ class ApeChain:
     ) -> ApeReceipt:
         from ape.exceptions import ContractLogicError, TransactionError
 
-        fields: dict[str, Any] = {"data": data, "value": value}
+        # Named here already: Ape estimates the gas before it fills the sender in.
+        fields: dict[str, Any] = {"data": data, "value": value, "sender": signer.address}
         if to is not None:
             fields["receiver"] = to
         if gas is not None:

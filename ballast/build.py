@@ -28,6 +28,7 @@ from ballast.errors import BuildError
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACTS = ROOT / "contracts"
+FOLDERS = (CONTRACTS, CONTRACTS / "testnet", CONTRACTS / "mocks")
 CACHE = ROOT / "build" / "artifacts"
 MAX_RUNTIME_BYTES = 24_576
 """EIP-170: a contract of this size or more is refused here (the chain refuses one byte later)."""
@@ -79,12 +80,17 @@ def deployables(folder: Path = CONTRACTS) -> list[str]:
 
 @memoize
 def artifact(name: str) -> Artifact:
-    """The contract `name` of `contracts/` or `contracts/mocks/`. Raises `BuildError`."""
-    for folder in (CONTRACTS, CONTRACTS / "mocks"):
+    """The contract `name` of one of `FOLDERS`. Raises `BuildError`."""
+    return compile_file(source(name))
+
+
+def source(name: str) -> Path:
+    """Where the contract `name` is written. Raises `BuildError`."""
+    for folder in FOLDERS:
         path = folder / f"{name}.vy"
         if path.exists():
-            return compile_file(path)
-    raise BuildError(f"no contract {name!r} in contracts/ or contracts/mocks/")
+            return path
+    raise BuildError(f"no contract {name!r} in contracts/, its testnet/ or its mocks/")
 
 
 def compile_file(path: Path, cache: Path | None = CACHE) -> Artifact:

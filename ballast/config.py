@@ -9,7 +9,7 @@ that a bad file fails here, by name, before anything is sent.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Context, Decimal, InvalidOperation
 from pathlib import Path
@@ -287,13 +287,49 @@ class DeployConfig:
         }
 
 
-def load(path: Path) -> DeployConfig:
-    """Read a parameter file (TOML). Raises `ConfigError` naming the field."""
+def load(
+    path: Path,
+    *,
+    oracle: str | None = None,
+    publishers: Sequence[str] = (),
+    threshold: int | None = None,
+) -> DeployConfig:
+    """Read a parameter file (TOML). Raises `ConfigError` naming the field.
+
+    `oracle` prices every market instead of what the file says, `publishers` and `threshold`
+    (default: more than half) stand in for the file's.
+    """
+    return from_file_data(with_choices(read(path), oracle, publishers, threshold))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A parameter file's contents as they are. Raises `ConfigError`."""
     try:
-        data = tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    return from_file_data(data)
+
+
+def with_choices(
+    data: dict[str, Any], oracle: str | None, publishers: Sequence[str], threshold: int | None
+) -> dict[str, Any]:
+    """A parameter file's contents with what was chosen when deploying."""
+    chosen = dict(data)
+    if oracle is not None:
+        chosen["markets"] = [{**market, "oracle": oracle} for market in data.get("markets", ())]
+    if "signed_oracle" not in data:
+        return chosen
+    signed = dict(data["signed_oracle"])
+    if publishers:
+        signed.update(publishers=list(publishers), threshold=len(publishers) // 2 + 1)
+    if threshold is not None:
+        signed["threshold"] = threshold
+    _check(
+        bool(signed.get("publishers")),
+        "signed_oracle: publishers",
+        "none are named: pass --publisher ADDRESS for each, or write them into the file",
+    )
+    return {**chosen, "signed_oracle": signed}
 
 
 def from_file_data(data: Mapping[str, Any]) -> DeployConfig:

@@ -16,6 +16,7 @@ SIGNED_ORACLE = "SignedPriceOracle"
 CHAINLINK_ORACLE = "ChainlinkOracle"
 LIQUIDATION_BATCH = "LiquidationBatch"
 TOKEN = "Token"
+FAUCET = "TestToken"
 
 _PEOPLE = ("vault", "owner", "guardian")
 
@@ -34,6 +35,10 @@ def parts() -> dict[str, str]:
         stem = "".join(word.capitalize() for word in param["name"].split("_"))
         found[param["name"]] = f"{stem}Engine" if f"{stem}Engine" in known else stem
     return found
+
+
+OWNED = (CLEARINGHOUSE, SIGNED_ORACLE, CHAINLINK_ORACLE)
+REST = (SETTLEMENT, SIGNED_ORACLE, CHAINLINK_ORACLE, LIQUIDATION_BATCH)
 
 
 def core() -> tuple[str, ...]:

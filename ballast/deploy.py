@@ -1,7 +1,8 @@
 """Deploys, wires and configures everything, hands it over, and reads it all back.
 
 Every step looks at the chain before it sends, so a run that failed can be repeated: it picks up
-where the last one stopped. The record is written before and after each creation.
+where the last one stopped. The record is written before and after each creation; what it names and
+the chain does not hold (blocks were lost) is struck off at the start.
 
 The core contracts name each other, so their addresses are predicted from the deployer's nonce. A
 foreign transaction of the deployer in between shifts them: it is noticed (nonce, or the address of
@@ -12,7 +13,7 @@ code is on chain at the recorded address.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,10 @@ from ballast.record import Record
 from ballast.verify import verify
 
 MAX_CORE_ATTEMPTS = 5
+DEPLOYMENT_GAS = 50_000_000
+"""What a whole deployment of a few markets takes at most."""
+FAUCET_CHAINS = frozenset({1_337, 31_337, 17_000, 84_532, 421_614, 560_048, 11_155_111, 11_155_420})
+"""Local chains and testnets: where a test token may be deployed."""
 
 Progress = Callable[[str], None]
 
@@ -65,18 +70,22 @@ def deploy(
     config: DeployConfig,
     *,
     sender: str,
-    collateral: str,
+    collateral: str | None,
+    decimals: int = 6,
     owner: str | None = None,
     path: Path | None = None,
     commit: str = "",
     progress: Progress = lambda line: None,
+    settled: Callable[[], None] = lambda: None,
 ) -> Record:
     """Deploy (or finish deploying) and verify; returns the complete record.
 
     `sender` pays and owns everything until the end; `owner` (default: `sender`) is then offered
-    ownership, to be accepted. `path` is the deployments file, None to keep no file. Raises
-    `DeployError` (another deployment is in the file, or the chain does not let it finish),
-    `VerificationError` where the chain does not show in the end what was asked.
+    ownership, to be accepted. `collateral` None deploys a `TestToken` of `decimals`, on chains
+    whose money is worth nothing. `path` is the deployments file, None to keep no file. `settled`
+    returns when what was sent is unlikely to be undone. Raises `DeployError` (another deployment is
+    in the file, or the chain does not let it finish), `VerificationError` where the chain does not
+    show in the end what was asked.
     """
     sender = checksum(sender)
     asked = record.Record(
@@ -84,23 +93,37 @@ def deploy(
         block=chain.block_number,
         deployer=sender,
         parameters={
-            "collateral": checksum(collateral),
+            "collateral": checksum(collateral) if collateral else "",
             "owner": checksum(owner or sender),
             **config.as_file(),
         },
         compiler=compiler(),
         commit=commit,
     )
-    if not chain.code(collateral):
+    if collateral is None:
+        check_faucet(chain.chain_id)
+        asked.parameters["faucet"] = decimals
+    elif not chain.code(collateral):
         raise DeployError(f"collateral {collateral} has no code on chain {chain.chain_id}")
     run = _Run(chain, config, _continued(asked, path), path, progress)
+    run.strike_off()
+    run.deploy_faucet()
     run.deploy_core()
     run.deploy_rest()
     run.configure()
+    settled()
     verify(chain, run.record)
     run.record.status = record.COMPLETE
     run.record.save(path)
     return run.record
+
+
+def check_faucet(chain_id: int) -> None:
+    """Raises `DeployError` where a token that anyone may mint has no business."""
+    if chain_id not in FAUCET_CHAINS:
+        raise DeployError(
+            f"chain {chain_id} is no testnet known here: name its token by --collateral ADDRESS"
+        )
 
 
 def deploy_token(chain: Chain, sender: str, decimals: int = 6) -> str:
@@ -119,6 +142,30 @@ def compiler() -> dict[str, Any]:
     }
 
 
+def _constructor_arguments(kept: Record, name: str) -> list[Any]:
+    """What a contract of a record is created with: the values its constructor's parameters name."""
+    config, address = kept.config, kept.contracts.get
+    known: dict[str, Any] = {
+        "decimals": kept.parameters.get("faucet"),
+        "asset": kept.parameters["collateral"],
+        "vault": address(contracts.VAULT),
+        "clearinghouse": address(contracts.CLEARINGHOUSE),
+        "insurance_fund": address(contracts.FUND),
+        "owner": kept.deployer,
+        "guardian": config.guardian,
+        "name": config.fund.name,
+        "symbol": config.fund.symbol,
+        "cooldown_seconds": config.fund.cooldown_seconds,
+        "window_seconds": config.fund.window_seconds,
+        "publishers": list(config.signed_oracle.publishers),
+        "threshold": config.signed_oracle.threshold,
+        "sequencer_feed": config.chainlink.sequencer_feed,
+        "grace_seconds": config.chainlink.grace_seconds,
+        **{param: address(part) for param, part in contracts.parts().items()},
+    }
+    return [known[param["name"]] for param in build.artifact(name).constructor]
+
+
 def plan(
     chain: Chain, config: DeployConfig, sender: str, owner: str, new_token: bool = False
 ) -> list[tuple[str, str]]:
@@ -133,7 +180,7 @@ def plan(
         nonce += 1
     for offset, name in enumerate(contracts.core()):
         steps.append((create_address(sender, nonce + offset), f"deploy {name}"))
-    steps += [("", f"deploy {name}") for name in _REST]
+    steps += [("", f"deploy {name}") for name in contracts.REST]
     steps.append(("", "register OrderSettlement as a venue"))
     steps += [("", f"set up group {group.group}") for group in config.groups]
     steps.append(("", f"deleveraging: {config.adl.buckets_per_call} buckets a call"))
@@ -141,18 +188,9 @@ def plan(
         steps.append(("", f"list {market.symbol} as market {number} in group {market.group}"))
         steps.append(("", f"price it by {_oracle_of(market)}"))
     if checksum(owner) != checksum(sender):
-        steps += [("", f"offer ownership of {name} to {owner}") for name in _OWNED]
+        steps += [("", f"offer ownership of {name} to {owner}") for name in contracts.OWNED]
     steps.append(("", "read back every wire and every parameter"))
     return steps
-
-
-_REST = (
-    contracts.SETTLEMENT,
-    contracts.SIGNED_ORACLE,
-    contracts.CHAINLINK_ORACLE,
-    contracts.LIQUIDATION_BATCH,
-)
-_OWNED = (contracts.CLEARINGHOUSE, contracts.SIGNED_ORACLE, contracts.CHAINLINK_ORACLE)
 
 
 def _oracle_of(market: MarketConfig) -> str:
@@ -169,8 +207,16 @@ def _continued(asked: Record, path: Path | None) -> Record:
     if path is None or not path.exists():
         return asked
     known = record.load(path)
-    for name in ("chain_id", "deployer", "parameters"):
-        if getattr(known, name) != getattr(asked, name):
+    parameters = dict(known.parameters)
+    if "faucet" in parameters:
+        parameters["collateral"] = ""
+    same = {
+        "chain_id": known.chain_id == asked.chain_id,
+        "deployer": known.deployer == asked.deployer,
+        "parameters": parameters == asked.parameters,
+    }
+    for name, is_same in same.items():
+        if not is_same:
             raise DeployError(
                 f"{path.name} holds a deployment with another {name}: move it away, or ask the same"
             )
@@ -208,16 +254,44 @@ class _Run:
         code = self.chain.code(address)
         return len(code) == artifact.runtime_size and code.startswith(artifact.runtime)
 
+    def strike_off(self) -> None:
+        """Take from the record what the chain does not hold (any more)."""
+        kept = self.record
+        gone = [n for n, address in kept.contracts.items() if not self._is_deployed(n, address)]
+        for name in gone:
+            self._progress(f"{name} at {kept.contracts.pop(name)} is not on chain")
+        if gone:
+            kept.markets.clear()
+        if not kept.contracts:
+            kept.block = min(kept.block, self.chain.block_number)
+        self._save()
+
+    def deploy_faucet(self) -> None:
+        """The collateral, where none was named."""
+        kept, name = self.record, contracts.FAUCET
+        if "faucet" not in kept.parameters or name in kept.contracts:
+            return
+        self._progress(f"deploy {name}")
+        code = self._deploy_code(name, {})
+        kept.parameters["collateral"], _ = self.chain.deploy(code, sender=self.sender)
+        kept.contracts[name] = kept.parameters["collateral"]
+        kept.core_nonce = None  # what was there has another collateral
+        self._save()
+
     def deploy_core(self) -> None:
         """The contracts that name each other."""
         names = contracts.core()
         for _ in range(MAX_CORE_ATTEMPTS):
             start = self.record.core_nonce
-            if start is None:
+            if start is None or self.chain.nonce(self.sender) < start:
                 start = self._restart_core()
             addresses = {n: create_address(self.sender, start + i) for i, n in enumerate(names)}
             if all(self._place(n, start + i, addresses) for i, n in enumerate(names)):
                 return
+            standing = [n for n in names if self._is_deployed(n, addresses[n])]
+            if self.chain.nonce(self.sender) == start + len(standing):
+                self._progress("the chain has lost blocks: what is missing is deployed again")
+                continue
             self._progress("a foreign transaction of the deployer: the core is deployed again")
             self.record.core_nonce = None
         raise DeployError(f"foreign transactions of {self.sender} in {MAX_CORE_ATTEMPTS} attempts")
@@ -254,7 +328,7 @@ class _Run:
 
     def deploy_rest(self) -> None:
         """The contracts that nothing else has to know in advance."""
-        for name in _REST:
+        for name in contracts.REST:
             if self._is_deployed(name, self.record.contracts.get(name)):
                 continue
             self._progress(f"deploy {name}")
@@ -263,27 +337,12 @@ class _Run:
             self._save()
 
     def _deploy_code(self, name: str, addresses: dict[str, str]) -> bytes:
-        """Initcode with the arguments the constructor's parameters name."""
-        config = self.config
-        known: dict[str, Any] = {
-            "asset": self.record.parameters["collateral"],
-            "vault": addresses.get(contracts.VAULT),
-            "clearinghouse": addresses.get(contracts.CLEARINGHOUSE),
-            "insurance_fund": addresses.get(contracts.FUND),
-            "owner": self.sender,
-            "guardian": config.guardian,
-            "name": config.fund.name,
-            "symbol": config.fund.symbol,
-            "cooldown_seconds": config.fund.cooldown_seconds,
-            "window_seconds": config.fund.window_seconds,
-            "publishers": list(config.signed_oracle.publishers),
-            "threshold": config.signed_oracle.threshold,
-            "sequencer_feed": config.chainlink.sequencer_feed,
-            "grace_seconds": config.chainlink.grace_seconds,
-            **{param: addresses.get(part) for param, part in contracts.parts().items()},
-        }
-        artifact = build.artifact(name)
-        return artifact.deploy_code(*(known[param["name"]] for param in artifact.constructor))
+        kept = replace(self.record, contracts={**self.record.contracts, **addresses})
+        made = build.artifact(name)
+        code = made.deploy_code(*_constructor_arguments(kept, name))
+        self.record.arguments[name] = code[len(made.initcode) :].hex()
+        self._save()
+        return code
 
     # Configuration
 
@@ -357,7 +416,7 @@ class _Run:
 
     def _ownership_calls(self) -> Iterator[Call]:
         owner = self.record.owner
-        for name in _OWNED:
+        for name in contracts.OWNED:
             view = self._at(name).view
             yield Call(
                 name,

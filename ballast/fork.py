@@ -77,7 +77,7 @@ def capture(chain: Revm, run: Callable[[], None]) -> State:
 
 @cache
 def _builds() -> dict[str, build.Artifact]:
-    names = [*build.deployables(), *build.deployables(build.CONTRACTS / "mocks")]
+    names = [name for folder in build.FOLDERS for name in build.deployables(folder)]
     return {name: build.artifact(name) for name in names}
 
 

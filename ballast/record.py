@@ -13,13 +13,17 @@ from ballast.errors import DeployError
 COMPLETE = "complete"
 UNFINISHED = "unfinished"
 FOLDER = Path(__file__).resolve().parent.parent / "deployments"
+_BESIDE = ("collateral", "owner", "faucet")
 
 
 @dataclass
 class Record:
     """A deployment. `block` is the one before its first transaction (indexers start there).
 
-    `parameters` is the configuration in file form, with `collateral` and `owner` beside it.
+    `parameters` is the configuration in file form, with `collateral` and `owner` beside it, and
+    `faucet` (the decimals) where the collateral is a `TestToken` of this deployment. `announced` is
+    what the owner has announced for markets: parameters in file form and when they may be set.
+    `arguments` are the constructors', ABI-encoded in hex, as explorers ask for them.
     `core_nonce` is the deployer's nonce from which the core's addresses were predicted.
     """
 
@@ -33,11 +37,13 @@ class Record:
     markets: dict[str, int] = field(default_factory=dict)
     status: str = UNFINISHED
     core_nonce: int | None = None
+    announced: dict[str, dict[str, Any]] = field(default_factory=dict)
+    arguments: dict[str, str] = field(default_factory=dict)
 
     @property
     def config(self) -> DeployConfig:
         """The configuration asked for."""
-        data = {k: v for k, v in self.parameters.items() if k not in ("collateral", "owner")}
+        data = {k: v for k, v in self.parameters.items() if k not in _BESIDE}
         return from_file_data(data)
 
     @property

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from ballast import standin
 from tests.support.nodes import anvil
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,11 +63,8 @@ def gas_snapshot(request: pytest.FixtureRequest) -> Iterator[Callable[[str, int]
 
 @pytest.fixture(scope="session")
 def anvil_path() -> str:
-    """The anvil binary, from node_modules (`make test` installs it) or PATH."""
-    local = sorted(ROOT.glob("node_modules/@foundry-rs/anvil-*/bin/anvil"))
-    path = str(local[0]) if local else shutil.which("anvil")
-    assert path, "no anvil: run `npm ci`"
-    return path
+    """The anvil binary (`make test` installs it)."""
+    return standin.anvil_path()
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ballast.standin import free_port
+
 START_SECONDS = 30
 
 
 @contextmanager
 def anvil(path: str) -> Iterator[str]:
     """A fresh anvil's address; it ends with the block."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [path, "--port", str(port), "--silent", "--hardfork", "cancun"],
         stdout=subprocess.DEVNULL,

@@ -21,6 +21,7 @@ from ballast.ape_chain import ApeChain
 from ballast.batch import View
 from ballast.client import Ballast
 from ballast.deploy import deploy, deploy_token
+from ballast.errors import DeployError
 from ballast.signing import Order, key_from_label
 from ballast.verify import verify
 
@@ -69,26 +70,41 @@ def test_bad_parameters_fail_before_anything_is_sent(tmp_path: Path) -> None:
     assert "unknown ['speed']" in done.stderr
 
 
-def test_live_network_needs_everything_said(script: ModuleType) -> None:
+def live(chain_id: int) -> SimpleNamespace:
+    """A provider that is asked for nothing but its names."""
+    ecosystem = SimpleNamespace(name="ethereum")
+    network = SimpleNamespace(is_local=False, name="mainnet", ecosystem=ecosystem)
+    return SimpleNamespace(web3=None, chain_id=chain_id, network=network)
+
+
+def test_live_network_needs_an_account(script: ModuleType) -> None:
     with pytest.raises(click.UsageError, match="--account ALIAS is needed"):
-        script.choose_account(None, False)
-    live = SimpleNamespace(web3=None, chain_id=1, network=SimpleNamespace(is_local=False))
-    with pytest.raises(click.UsageError, match="--parameters and --collateral are needed"):
-        script.run(live, None, None, None, 6, None, None, False)
+        script.run(live(11_155_111))
+
+
+@pytest.mark.parametrize("chain_id", [1, 10, 8_453, 42_161, 137, 56])
+def test_no_test_token_where_money_is_worth_something(script: ModuleType, chain_id: int) -> None:
+    with pytest.raises(DeployError, match=rf"chain {chain_id} is no testnet .* --collateral"):
+        script.run(live(chain_id))
+
+
+def test_network_without_a_file_needs_one(script: ModuleType) -> None:
+    with pytest.raises(click.UsageError, match=r"no parameters/mainnet\.toml: pass --parameters"):
+        script.parameter_file("mainnet", None)
 
 
 def test_embedded_chain(script: ModuleType, tmp_path: Path) -> None:
     owner = key_from_label("owner").address
     path = tmp_path / "local.json"
     with networks.ethereum.local.use_provider("test") as provider:
-        script.run(provider, None, None, None, 6, owner, GUARDIAN, False)
+        script.run(provider, owner=owner, guardian=GUARDIAN)
         kept = record.load(path)
         assert kept.status == "complete"
         assert (kept.owner, kept.config.guardian) == (owner, GUARDIAN)
         assert re.fullmatch("([0-9a-f]{40}(-dirty)?)?", kept.commit)
         # Again: the same token, the same contracts, nothing sent.
         block = provider.web3.eth.block_number
-        script.run(provider, None, None, None, 6, owner, GUARDIAN, False)
+        script.run(provider, owner=owner, guardian=GUARDIAN)
         assert record.load(path).contracts == kept.contracts
         assert provider.web3.eth.block_number == block
 
