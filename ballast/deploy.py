@@ -21,7 +21,7 @@ from eth_utils import keccak
 
 from ballast import build, contracts, record
 from ballast.abi import checksum
-from ballast.chain import Chain
+from ballast.chain import ZERO_ADDRESS, Chain
 from ballast.config import DeployConfig, GroupConfig, MarketConfig
 from ballast.contract import Contract
 from ballast.errors import AbiError, DeployError, Reverted
@@ -107,6 +107,7 @@ def deploy(
         asked.parameters["faucet"] = decimals
     elif not chain.code(collateral):
         raise DeployError(f"collateral {collateral} has no code on chain {chain.chain_id}")
+    _check_feeds(chain, config)
     run = _Run(chain, config, _continued(asked, path), path, progress)
     run.strike_off()
     run.deploy_faucet()
@@ -118,6 +119,15 @@ def deploy(
     run.record.status = record.COMPLETE
     run.record.save(path)
     return run.record
+
+
+def _check_feeds(chain: Chain, config: DeployConfig) -> None:
+    feeds = {f"market {m.symbol}: feed": m.feed for m in config.markets if m.oracle == "chainlink"}
+    if config.chainlink.sequencer_feed != ZERO_ADDRESS:
+        feeds["chainlink: sequencer_feed"] = config.chainlink.sequencer_feed
+    for name, feed in feeds.items():
+        if not chain.code(checksum(feed)):
+            raise DeployError(f"{name} {feed} has no code on chain {chain.chain_id}")
 
 
 def check_faucet(chain_id: int) -> None:
