@@ -62,7 +62,7 @@ class People:
     def settle(self) -> None:
         """Wait for all that was sent. Raises `BallastError` where some of it failed."""
         if failed := self._pipeline.settle():
-            raise BallastError(f"{failed} transactions failed")
+            raise BallastError(f"{len(failed)} transactions failed, the first from {failed[0]}")
 
     def arrive(self, prices: dict[str, int]) -> list[Trade]:
         """Everybody deposits the margin of the trades that are returned, planned at these prices
@@ -87,7 +87,7 @@ class People:
             prices = {coin: observe(market)[0] for coin, market in self._client.markets.items()}
             for trade in some:
                 self._match(replace(trade, price=prices[trade.coin]))
-            passed += len(some) - self._pipeline.settle()
+            passed += len(some) - len(self._pipeline.settle())
             say(f"{passed} of {len(trades)} trades")
         return passed
 

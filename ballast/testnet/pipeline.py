@@ -10,7 +10,7 @@ from ballast.errors import BallastError
 from ballast.keeper.rpc import Rpc
 
 SETTLE_SECONDS = 60
-_GAS = 200_000
+_GAS = 500_000
 
 
 class Pipeline:
@@ -42,16 +42,17 @@ class Pipeline:
         self._nonces[key.address] += 1
         self._sent.append((name, f"{key.address} to {to}, {data[:4].hex()}"))
 
-    def settle(self) -> int:
-        """Wait for all that was sent; how many failed on chain. Raises `BallastError` where one
+    def settle(self) -> list[str]:
+        """Wait for all that was sent; what failed on chain. Raises `BallastError` where one
         does not get into a block."""
         deadline = time.monotonic() + SETTLE_SECONDS
-        failed = 0
+        failed = []
         for name, what in self._sent:
             while (receipt := self._rpc.receipt(name)) is None:
                 if time.monotonic() > deadline:
                     raise BallastError(f"{what}: not in a block after {SETTLE_SECONDS} s")
                 time.sleep(0.2)
-            failed += int(receipt["status"], 16) != 1
+            if int(receipt["status"], 16) != 1:
+                failed.append(what)
         self._sent.clear()
         return failed
