@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from eth_account.signers.local import LocalAccount
 
@@ -27,7 +28,7 @@ class Pipeline:
             self._nonces[key.address] = self._rpc.nonce(key.address, "pending")
         head = self._rpc.head()
         tip = self._rpc.tip()
-        transaction = {
+        transaction: dict[str, Any] = {
             "to": to,
             "data": data,
             "value": 0,

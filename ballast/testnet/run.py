@@ -40,13 +40,13 @@ PARAMETERS = config.PARAMETERS / "local.toml"
 PUBLISHERS = 5
 KEEPERS = ("keeper-1", "keeper-2")
 DEPLOY_SECONDS = 240
-CALM_SECONDS = 75
+CALM_SECONDS = 110
 """Real time before the crash, in which people trade."""
 AFTER_SECONDS = 240
 """For how long prices go on when the crash is over: no longer is waited for the keepers."""
 DEAD_SECONDS = 10
 """How long a killed keeper stays dead."""
-AUDIT_SECONDS = 20
+AUDIT_SECONDS = 5
 COIN_WEI = 10**18
 
 Say = Callable[[str], None]
@@ -198,7 +198,7 @@ class Run:
         end, last = crash_at + length, crash_at + length + AFTER_SECONDS - 30
         restart_at = 0.0
         while time.time() < last:
-            time.sleep(AUDIT_SECONDS if time.time() < end else 5)
+            time.sleep(AUDIT_SECONDS)
             self._processes.require("collector", KEEPERS[0])
             found = audit(self._node.url, kept)
             self.result.audits.append(found)
