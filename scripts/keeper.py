@@ -14,7 +14,6 @@ from ape.cli import ConnectedProviderCommand, network_option
 from ape.logging import LogLevel, logger
 from eth_account.signers.local import LocalAccount
 
-from ballast import record
 from ballast.errors import BallastError, ConfigError
 from ballast.keeper import settings
 from ballast.keeper.actions import Kind
@@ -41,7 +40,7 @@ from ballast.keeper.store import open_store
     show_default=True,
     help="Who takes positions over: the signer's subaccount, or an account's id (0x...).",
 )
-@click.option("--db", default="sqlite:///keeper.db", show_default=True, help="Database.")
+@click.option("--db", default=settings.DATABASE, show_default=True, help="Database.")
 @click.option("--group", type=click.IntRange(1), help="Follow this clearing group alone.")
 @click.option(
     "--do",
@@ -85,11 +84,7 @@ def cli(
     logger.set_level(LogLevel.ERROR)
     settings.log_as_json()
     try:
-        url = rpc or getattr(provider, "http_uri", None)
-        if url is None:
-            raise ConfigError("a node that answers by HTTP is needed: name a --network, or --rpc")
-        network = f"{provider.network.ecosystem.name}:{provider.network.name}"
-        kept = record.load(deployment or record.path_for(network))
+        url, kept = settings.node_and_record(provider, rpc, deployment)
         options = settings.Options(**asked)
         key = signer(account, key_env, options.dry_run)
         chosen = settings.choose(options, url, kept, key)
