@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from ballast.errors import NodeError, Reverted
+from ballast.keeper.actions import Kind
+from ballast.keeper.rpc import Rpc
 from ballast.keeper.sender import DAY, HOUR, NotSent
 from ballast.keeper.trial import Outraced
+from tests.support import flaky_rpc
 from tests.support.job import ETHER, SETTINGS, Site
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -217,7 +220,7 @@ def test_no_more_is_spent_than_allowed(site: Site) -> None:
     action = site.action(1)
     gas = site.trial.needed(action)
     cost = gas * 130 // 100 * site.sender.fees(site.head()).most
-    site.sender = site.start(replace(SETTINGS, max_spend_hour=2 * cost))
+    site.sender = site.start(replace(SETTINGS, max_spend_hour=4 * cost))
     site.sender.send(action, gas, site.head())
     site.do(site.action(2), gas)
     with pytest.raises(NotSent, match="see --max-spend") as refusal:
@@ -232,6 +235,20 @@ def test_no_more_is_spent_than_allowed(site: Site) -> None:
     site.clock += HOUR + 1
     assert site.sender.spent(HOUR) == 0
     assert site.sender.spent(DAY) > 0
+
+
+def test_a_crash_finds_half_of_the_budget(site: Site) -> None:
+    action = site.action(1)
+    gas = site.trial.needed(action)
+    cost = gas * 130 // 100 * site.sender.fees(site.head()).most
+    site.sender = site.start(replace(SETTINGS, max_spend_day=2 * cost))
+    site.sender.send(action, gas, site.head())
+    for kind in (Kind.SETTLE, Kind.REFRESH):
+        with pytest.raises(NotSent, match="see --max-spend"):
+            site.do(site.action(2, kind=kind), gas)
+    site.do(site.action(2, kind=Kind.LIQUIDATE), gas)
+    with pytest.raises(NotSent, match="see --max-spend"):
+        site.do(site.action(3, kind=Kind.LIQUIDATE), gas)
 
 
 def test_an_empty_purse_leaves_no_hole(site: Site) -> None:
@@ -270,10 +287,28 @@ def test_no_answer_to_a_sending_neither_loses_nor_doubles(
     assert site.rpc.nonce(site.key.address) == 1
 
 
+def test_a_node_that_had_it_already_when_it_was_asked_again(site: Site, anvil_url: str) -> None:
+    def no_answer_at_first(exchange: flaky_rpc.Exchange) -> None:
+        if "eth_sendRawTransaction" in exchange.methods:
+            exchange.forward()
+            exchange.silent = proxy.asked["eth_sendRawTransaction"] == 1
+
+    with flaky_rpc.flaky_rpc(anvil_url) as proxy:
+        site.rpc = Rpc(proxy.url)
+        site.sender = site.start()
+        proxy.fault = no_answer_at_first
+        row = site.do(site.action(1))
+        assert proxy.asked["eth_sendRawTransaction"] == 2
+        assert row.state == "sent"
+        site.mine()
+    assert site.outcomes() == [(0, "mined", "done")]
+
+
 KILLED = """
 import os, signal, sys
 from ballast.keeper.rpc import Rpc
 from ballast.keeper.trial import Outraced
+from tests.support import flaky_rpc
 from tests.support.job import Site
 
 when, url, store, target = sys.argv[1:]
