@@ -70,5 +70,9 @@ class SigningError(BallastError, ValueError):
     """A signature cannot be made or used."""
 
 
+class SourceError(BallastError):
+    """A price source does not answer, or not with prices; the message names it."""
+
+
 class MutationError(BallastError):
     """A fault cannot be put into the sources, or tried; what that says about tests is nothing."""

@@ -13,6 +13,8 @@ from typing import Any
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_keys import keys
+from eth_keys.exceptions import BadSignature, ValidationError
 from eth_typing import Hash32
 from eth_utils import keccak
 
@@ -35,6 +37,7 @@ _VERSION_HASH = keccak(text=DOMAIN_VERSION)
 _ORDER_HASH = keccak(text=ORDER_TYPE)
 _PRICE_REPORT_HASH = keccak(text=PRICE_REPORT_TYPE)
 _SUB_BITS = 96
+_HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +219,20 @@ def sign_price(
 def sign_digest(digest: bytes, signer: LocalAccount) -> bytes:
     """The signature r, s, v of a digest (65 bytes, low s)."""
     return bytes(signer.unsafe_sign_hash(Hash32(digest)).signature)
+
+
+def signer_of(digest: bytes, signature: bytes) -> str:
+    """Who signed a digest with r, s, v (65 bytes, low s, v 27 or 28). Raises `SigningError`."""
+    r, s, v = (
+        int.from_bytes(part, "big") for part in (signature[:32], signature[32:64], signature[64:])
+    )
+    if len(signature) != 65 or v not in (27, 28) or s > _HALF_ORDER:
+        raise SigningError("not a signature r, s, v of 65 bytes with a low s")
+    try:
+        signed = keys.Signature(vrs=(v - 27, r, s))
+        return str(signed.recover_public_key_from_msg_hash(digest).to_checksum_address())
+    except (BadSignature, ValidationError) as error:
+        raise SigningError(f"a signature of nobody: {error}") from error
 
 
 def combine(prices: Sequence[SignedPrice]) -> SignedReport:
