@@ -56,7 +56,7 @@ DEPLOYMENT = click.option(
 )
 HOST = click.option("--host", default=LOOPBACK, show_default=True, help="Where pages are served.")
 PUBLISHER = options(
-    click.option("--sources", "file", type=FILE, help="TOML file of sources (docs/KEEPERS.md)."),
+    click.option("--sources", "file", type=FILE, help="TOML file of sources (docs/PUBLISHING.md)."),
     click.option("--replay", type=FILE, help="Price file to replay instead."),
     click.option("--replay-start", type=float, help="When it starts, Unix seconds (default: now)."),
     click.option("--speed", default=1.0, show_default=True, help="How fast it is replayed."),

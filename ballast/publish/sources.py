@@ -259,7 +259,7 @@ class _File:
 
 
 def load(path: Path, clock: Clock = time.time) -> Source:
-    """The source a TOML file describes (docs/KEEPERS.md). Raises `ConfigError`."""
+    """The source a TOML file describes (docs/PUBLISHING.md). Raises `ConfigError`."""
     try:
         asked = _File(**tomllib.loads(path.read_text()))
         sources = [_source(entry, path.parent, clock) for entry in asked.source]

@@ -1,6 +1,6 @@
 """A publisher whose clock is wrong: a process of its own, otherwise the real thing.
 
-`python -m tests.support.publishing RECORD SOURCES SECONDS` with its key in `KEY`.
+`python -m tests.support.publishing RECORD SOURCES SECONDS` with its key in `PUBLISHER`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main(kept: Path, file: Path, seconds_behind: int) -> None:
 
     known = record.load(kept)
     domain = Domain(known.chain_id, known.contracts["SignedPriceOracle"])
-    signer = Account.from_key(os.environ["KEY"])
+    signer = Account.from_key(os.environ["PUBLISHER"])
     source = sources.load(file, clock)
     made = Publisher(source, signer, domain, known.markets, interval_seconds=1, clock=clock)
     with serving(made.pages(), made.metrics, 0) as at:

@@ -146,7 +146,12 @@ def test_good_offers_are_kept_until_they_are_old() -> None:
 
 def test_times_out_of_bounds_are_passed_over() -> None:
     for when in (49, 151):
-        assert refusals(page(KEYS[0], signed(KEYS[0], timestamp=when))) == ([], [])
+        out = signed(KEYS[0], timestamp=when)
+        reasons, kept = refusals(page(KEYS[0], out))
+        assert "it has stopped, or its clock is wrong" in reasons[0]
+        assert kept == []
+        good = signed(KEYS[0])
+        assert refusals(page(KEYS[0], out, good)) == ([], [good])
 
 
 @pytest.mark.parametrize(
