@@ -20,11 +20,11 @@ from ballast.errors import BallastError, ConfigError
 from ballast.publish import sources
 from ballast.publish.collector import Collector, Submit, Terms
 from ballast.publish.publisher import Limits, Publisher
-from ballast.publish.serve import LOOPBACK, serving
 from ballast.publish.sources import Source
 from ballast.publish.submit import directly, dry, require_funds
 from ballast.record import Record
 from ballast.signing import Domain
+from ballast.web import LOOPBACK, serving
 
 NETWORK = "ethereum:local:foundry"
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

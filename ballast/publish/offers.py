@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,8 +10,9 @@ import httpx
 
 from ballast.abi import checksum
 from ballast.errors import SigningError, SourceError
-from ballast.publish.sources import MAX_BODY_BYTES, MAX_PRICE
+from ballast.publish.sources import MAX_PRICE
 from ballast.signing import Domain, SignedPrice, report_digest, signer_of
+from ballast.web import http_url, read_json
 
 REPORTS = "/reports"
 
@@ -22,9 +21,9 @@ class Pages:
     """Publishers' pages, asked all at once. A page has `timeout_seconds`, whatever it does."""
 
     def __init__(self, urls: Sequence[str], timeout_seconds: float) -> None:
-        self._urls = [url.rstrip("/") + REPORTS for url in urls]
+        self._urls = [str(http_url(url, "publisher")).rstrip("/") + REPORTS for url in urls]
         self._timeout_seconds = timeout_seconds
-        self._client = httpx.Client(timeout=timeout_seconds, follow_redirects=False)
+        self._client = httpx.Client(follow_redirects=False)
         self._pool = ThreadPoolExecutor(max(1, len(urls)), thread_name_prefix="page")
 
     def read(self) -> list[tuple[str, Any | SourceError]]:
@@ -37,18 +36,10 @@ class Pages:
         self._client.close()
 
     def _read(self, url: str) -> Any | SourceError:
-        deadline = time.monotonic() + self._timeout_seconds
-        body = b""
         try:
-            with self._client.stream("GET", url) as answer:
-                answer.raise_for_status()
-                for part in answer.iter_bytes():
-                    body += part
-                    if len(body) > MAX_BODY_BYTES or time.monotonic() > deadline:
-                        return SourceError(f"{url}: too long")
-            return json.loads(body)
-        except (httpx.HTTPError, ValueError, RecursionError) as error:
-            return SourceError(f"{url}: {type(error).__name__}: {error}")
+            return read_json(self._client, url, url, self._timeout_seconds)
+        except SourceError as error:
+            return error
 
 
 class Offers:

@@ -32,9 +32,9 @@ from ballast.publish.collector import (
     Collector,
     Terms,
 )
-from ballast.publish.serve import serving
 from ballast.publish.submit import directly
 from ballast.signing import combine, key_from_label, sign_price
+from ballast.web import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 WAD = 10**18

@@ -16,8 +16,8 @@ from eth_account import Account
 from ballast import record
 from ballast.publish import sources
 from ballast.publish.publisher import Publisher
-from ballast.publish.serve import serving
 from ballast.signing import Domain
+from ballast.web import serving
 
 
 def main(kept: Path, file: Path, seconds_behind: int) -> None:

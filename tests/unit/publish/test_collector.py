@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from ballast import config
 from ballast.client import Ballast
@@ -17,9 +18,9 @@ from ballast.deploy import deploy, deploy_token
 from ballast.errors import BallastError, ConfigError, Reverted
 from ballast.evm import Revm
 from ballast.publish.collector import Collector, Terms
-from ballast.publish.serve import serving
 from ballast.publish.submit import dry
 from ballast.signing import key_from_label, sign_price
+from ballast.web import serving
 
 WAD = 10**18
 SENDER = key_from_label("collector").address
@@ -121,9 +122,8 @@ def test_old_reports_are_not_sent(desk: Desk) -> None:
     assert desk.tick() == 3
 
 
-def test_failures_are_waited_out(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failures_are_waited_out(desk: Desk) -> None:
     """A node that is gone, a contract that refuses: logged, counted, and gone on from there."""
-    stop = threading.Event()
     pauses: list[float] = []
 
     class Stop(threading.Event):
@@ -134,15 +134,17 @@ def test_failures_are_waited_out(desk: Desk, capsys: pytest.CaptureFixture[str])
                 desk.fails = Reverted("oracle: not newer")
             if len(pauses) == 4:
                 desk.fails = None
-            return stop.is_set() if len(pauses) < 6 else bool(self.set()) or True
+            if len(pauses) == 6:
+                self.set()
+            return self.is_set()
 
     desk.fails = BallastError("no answer from the node")
-    desk.collector.run(Stop())
+    with capture_logs() as said:
+        desk.collector.run(Stop())
     assert pauses == [4, 8, 16, 30, 2, 2]
     assert desk.ballast.oracle.view.price(1)[0] == START[1]
-    said = capsys.readouterr().out
-    assert said.count("no answer from the node") == 2
-    assert said.count("oracle: not newer") == 2
+    errors = [entry["error"] for entry in said if entry["event"] == "round failed"]
+    assert errors == ["no answer from the node"] * 2 + ["oracle: not newer"] * 2
 
 
 def test_rules_are_read_again(desk: Desk) -> None:
@@ -179,10 +181,11 @@ def test_settings_are_checked_at_the_start(desk: Desk) -> None:
         Collector(none, desk.urls, dry)
 
 
-def test_dry_run_sends_nothing(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dry_run_sends_nothing(desk: Desk) -> None:
     made = Collector(desk.ballast, desk.urls, dry, clock=lambda: desk.chain.timestamp)
     desk.chain.mine(12)
-    assert made.tick() == 3
-    assert "dry run: nothing is sent" in capsys.readouterr().out
+    with capture_logs() as said:
+        assert made.tick() == 3
+    assert "dry run: nothing is sent" in [entry["event"] for entry in said]
     with pytest.raises(Reverted, match="oracle: no price"):
         desk.ballast.oracle.view.price(1)
