@@ -42,7 +42,7 @@ MAX_AGE = 6
 START = {"BTC": 100_000, "ETH": 4_000, "SOL": 200}
 KEYS = [key_from_label(f"publisher {i}") for i in range(5)]
 SENDER_KEY = key_from_label("collector")
-WAIT_SECONDS = 20
+WAIT_SECONDS = 40
 START_SECONDS = 60
 STALE = 1
 
