@@ -225,7 +225,6 @@ class ApeChain:
             raise BallastError(f"transaction failed: {error}") from error
         return _receipt(self._web3.eth.get_transaction_receipt(made.txn_hash))
 
-
     def _estimate(self, asked: dict[str, Any]) -> int:
         """Gas with a margin: a later block finds other things to book than the one estimated on."""
         try:

@@ -44,7 +44,7 @@ STRANGER = key_from_label("a stranger with a funded key")
 PUBLISHERS = [key_from_label(f"publisher {i}").address for i in range(3)]
 PASSPHRASE = "correct horse"
 ETHER = 10**18
-STEP_SECONDS = 60
+STEP_SECONDS = 150
 DAY = 86_400
 
 
