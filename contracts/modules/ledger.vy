@@ -287,6 +287,8 @@ def _reward(receiver: bytes32, amount_quote: uint256) -> uint256:
     @notice Pays a keeper from the keeper reserve, as far as it reaches.
     @return What was paid.
     """
+    if amount_quote == 0:
+        return 0
     paid: uint256 = min(amount_quote, self._cash(KEEPER_RESERVE))
     self._move(KEEPER_RESERVE, receiver, paid)
     return paid

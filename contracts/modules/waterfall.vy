@@ -99,10 +99,10 @@ def _plan(
     @param leg Booked: what it has realised is part of `u`, not of its loss.
     """
     plan: Plan = empty(Plan)
+    if leg.size == 0:
+        return plan
     walk: adl_queue.Walk = adl_queue._start(leg.market, not leg.is_long, quote.price)
     for _: uint256 in range(MAX_BUCKETS):
-        if len(plan.slices) == buckets or plan.size == leg.size:
-            break
         tier: uint256 = adl_queue._best(walk)
         if tier == grid.TIERS:
             break
@@ -120,6 +120,8 @@ def _plan(
             )
         )
         plan.size += size
+        if len(plan.slices) == buckets or plan.size == leg.size:
+            break
         walk = adl_queue._next_head(walk, tier)
     if plan.size == 0:
         return plan
