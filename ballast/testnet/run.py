@@ -132,7 +132,7 @@ class Run:
         self._processes.run(
             "deploy",
             *("deploy", "--network", NETWORK, "--account", "deployer"),
-            *("--record", str(self._record_path), "--parameters", str(PARAMETERS)),
+            *("--deployment", str(self._record_path), "--parameters", str(PARAMETERS)),
             *(word for address in publishers for word in ("--publisher", address)),
             seconds=DEPLOY_SECONDS,
         )

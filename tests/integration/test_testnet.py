@@ -74,7 +74,7 @@ class Terminal:
 
     def start(self, *args: str) -> subprocess.Popen[str]:
         command = [str(Path(sys.executable).parent / "ape"), "run", *args]
-        command += ["--network", "ethereum:sepolia:node", "--record", str(self.record)]
+        command += ["--network", "ethereum:sepolia:node", "--deployment", str(self.record)]
         return subprocess.Popen(
             command,
             cwd=ROOT,
