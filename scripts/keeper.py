@@ -33,7 +33,7 @@ from ballast.keeper.store import open_store
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Deployment record (default: deployments/<network>.json).",
 )
-@click.option("--account", "alias", help="The signer, an account of Ape's key store.")
+@click.option("--account", help="The signer, an account of Ape's key store.")
 @click.option("--key-env", help="Or: the environment variable that holds its private key.")
 @click.option(
     "--liquidator",
@@ -41,11 +41,10 @@ from ballast.keeper.store import open_store
     show_default=True,
     help="Who takes positions over: the signer's subaccount, or an account's id (0x...).",
 )
-@click.option("--db", default="sqlite:///build/keeper.db", show_default=True, help="Database.")
+@click.option("--db", default="sqlite:///keeper.db", show_default=True, help="Database.")
 @click.option("--group", type=click.IntRange(1), help="Follow this clearing group alone.")
 @click.option(
     "--do",
-    "kinds",
     multiple=True,
     type=click.Choice([kind.value for kind in Kind]),
     help="Only this (default: all).",
@@ -71,7 +70,7 @@ def cli(
     provider: Any,
     rpc: str | None,
     deployment: Path | None,
-    alias: str | None,
+    account: str | None,
     key_env: str | None,
     db: str,
     host: str,
@@ -92,7 +91,7 @@ def cli(
         network = f"{provider.network.ecosystem.name}:{provider.network.name}"
         kept = record.load(deployment or record.path_for(network))
         options = settings.Options(**asked)
-        key = signer(alias, key_env, options.dry_run)
+        key = signer(account, key_env, options.dry_run)
         chosen = settings.choose(options, url, kept, key)
         store = open_store(db)
         try:

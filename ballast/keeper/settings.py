@@ -57,7 +57,7 @@ class Options:
 
     liquidator: str = "0"
     group: int | None = None
-    kinds: tuple[str, ...] = ()
+    do: tuple[str, ...] = ()
     native_price: str | None = None
     min_profit: str = "0"
     min_settle: str = "10"
@@ -83,7 +83,7 @@ def choose(options: Options, url: str, record: Record, key: LocalAccount | None)
     if options.max_spend_hour is not None:
         spend_hour = whole_units("--max-spend-hour", options.max_spend_hour, 18)
     plan = PlanSettings(
-        kinds=frozenset(map(Kind, options.kinds or Kind)),
+        kinds=frozenset(map(Kind, options.do or Kind)),
         liquidator=None if unowned else liquidator_of(options.liquidator, key),
         native_quote=native_quote,
         min_profit_quote=whole_units("--min-profit", options.min_profit, 18),
