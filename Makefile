@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NODE_STAMP := node_modules/.installed
-SOURCES := ballast scripts tests
+SOURCES := ballast bots scripts tests
 
 JOBS ?= 2
 TESTS ?= tests
@@ -78,5 +78,5 @@ demo: $(STAMP) compile
 	$(BIN)/ape run demo $(if $(PRICES),--prices "$(PRICES)") $(if $(TRADERS),--traders $(TRADERS)) $(if $(SEED),--seed $(SEED))
 
 clean:
-	rm -rf $(VENV) node_modules build .build .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) node_modules build .build .cache .hypothesis .silverback-sessions .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -100,15 +100,21 @@ class Keeper:
     def run(self, stop: threading.Event) -> None:
         """Go on until `stop` is set; the step in hand is finished."""
         while not stop.is_set():
-            try:
-                self.step()
-                self._last_error = None
-            except Exception as error:
-                self._last_error = f"{type(error).__name__}: {error}"
-                self.metrics.errors.labels(type(error).__name__).inc()
-                unknown = not isinstance(error, BallastError)
-                _log.error("step failed", error=self._last_error, exc_info=unknown)
+            self.attempt()
             stop.wait(self._pace.poll_seconds)
+
+    def attempt(self) -> Plan | None:
+        """A step that may fail: that is counted and told, and the next one begins anew."""
+        made = None
+        try:
+            made = self.step()
+            self._last_error = None
+        except Exception as error:
+            self._last_error = f"{type(error).__name__}: {error}"
+            self.metrics.errors.labels(type(error).__name__).inc()
+            unknown = not isinstance(error, BallastError)
+            _log.error("step failed", error=self._last_error, exc_info=unknown)
+        return made
 
     def step(self) -> Plan | None:
         """Work the chain's latest block through; None where it has been already.
@@ -157,7 +163,8 @@ class Keeper:
         bound = 0
         if self._sender is not None:
             rows = self._sender.busy(head.number)
-            busy = frozenset(bytes.fromhex(name) for row in rows for name in row.accounts)
+            own = frozenset(bytes.fromhex(name) for row in rows for name in row.accounts)
+            busy = own | self._sender.claimed(head)
             bound = sum(row.margin_quote for row in rows)
         now = Situation(
             columns=self._follower.columns,

@@ -105,8 +105,15 @@ def choose(options: Options, url: str, record: Record, key: LocalAccount | None)
     )
 
 
-def assemble(settings: KeeperSettings, key: LocalAccount | None, store: Store) -> Keeper:
-    """A keeper, its mirror read as far as the store goes. Raises `BallastError`."""
+def assemble(
+    settings: KeeperSettings,
+    key: LocalAccount | None,
+    store: Store,
+    shared: Store | None = None,
+) -> Keeper:
+    """A keeper, its mirror read as far as the store goes. What it sends is written down in
+    `shared`, the store that several keepers have in common (None: in its own). Raises
+    `BallastError`."""
     if key is None and not settings.dry_run:
         raise ConfigError("a keeper that sends needs a key (or --dry-run)")
     rpc = Rpc(settings.url)
@@ -119,7 +126,7 @@ def assemble(settings: KeeperSettings, key: LocalAccount | None, store: Store) -
         address = ZERO_ADDRESS
     sender = None
     if key is not None and not settings.dry_run:
-        sender = Sender(rpc, key, store.engine, settings.send)
+        sender = Sender(rpc, key, (shared or store).engine, settings.send)
     return Keeper(
         follower,
         rpc,

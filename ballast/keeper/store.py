@@ -12,7 +12,7 @@ second one is noticed at its first block.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -220,13 +220,18 @@ class Store:
             count = select(func.count()).select_from(logs).where(logs.c.block > number)
             return int(connection.scalar(count) or 0)
 
-    @contextmanager
-    def _begin(self) -> Iterator[Connection]:
-        try:
-            with self.engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise StoreError(f"the database fails: {error}") from error
+    def _begin(self) -> AbstractContextManager[Connection]:
+        return begin(self.engine)
+
+
+@contextmanager
+def begin(engine: Engine) -> Iterator[Connection]:
+    """One database transaction. Raises `StoreError`."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise StoreError(f"the database fails: {error}") from error
 
 
 def open_store(url: str) -> Store:

@@ -98,8 +98,8 @@ def test_a_keeper_that_sends_needs_a_key() -> None:
 def test_every_option_is_on_the_page_with_its_default() -> None:
     page = (ROOT / "docs" / "KEEPERS.md").read_text()
     rows = dict(re.findall(r"^\| `(--[a-z-]+)`(?:, `--port`)? \| (.*?) \|", page, re.MULTILINE))
-    source = (ROOT / "scripts" / "keeper.py").read_text()
-    options = re.findall(r'"(--[a-z-]+)"', source)
+    source = (ROOT / "ballast" / "keeper" / "command.py").read_text()
+    options = [*re.findall(r'"(--[a-z-]+)"', source), "--once"]
     assert len(options) > 20
     assert set(rows) | {"--port"} == {*options, "--network"}
     defaults = dict(re.findall(r'"(--[a-z-]+)",\s*default="?([\w.:/]+)"?,', source))
