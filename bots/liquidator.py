@@ -5,4 +5,4 @@ from __future__ import annotations
 from ballast.keeper.actions import Kind
 from ballast.keeper.bot import keeper_bot
 
-bot = keeper_bot("liquidator", [Kind.LIQUIDATE])
+bot = keeper_bot("liquidator", [Kind.LIQUIDATE, Kind.ALLOW])

@@ -13,6 +13,13 @@ from ballast.abi import Function
 
 DELEVERAGE_MANY = 32
 """Accounts one `deleverage_many` takes at most."""
+LIQUIDATE_MANY = 8
+"""Legs in one `liquidate_many`: the contract takes 32, but a third of a block is enough."""
+FOR_EVER = 2**256 - 1
+
+
+_LIQUIDATOR = slice(4 + 32, 4 + 64)
+"""Where `liquidate_many`'s call data names the liquidator."""
 
 
 class Kind(StrEnum):
@@ -22,6 +29,7 @@ class Kind(StrEnum):
     LIQUIDATE = "liquidate"
     SETTLE = "settle"
     REFRESH = "refresh"
+    ALLOW = "allow"
 
 
 GAS = {
@@ -29,11 +37,17 @@ GAS = {
     Kind.LIQUIDATE: 600_000,
     Kind.SETTLE: 200_000,
     Kind.REFRESH: 200_000,
+    Kind.ALLOW: 60_000,
 }
 """What one account's call needs, roughly: what is sent has been estimated by the node."""
 
 OUTRACED = frozenset(
-    {"waterfall: account solvent", "liquidation: account healthy", "liquidation: no position"}
+    {
+        "waterfall: account solvent",
+        "liquidation: account healthy",
+        "liquidation: no position",
+        "batch: nothing taken",
+    }
 )
 """Reasons that mean that somebody else has done it, or that the price has."""
 
@@ -45,7 +59,7 @@ class Action:
     `key` is the same for the same thing to be done: while one is under way no other is sent.
     `gas` is a guess; `reward_quote` is what the call is expected to bring its caller, WAD;
     `margin_quote` what of the liquidator's margin it will bind, WAD; `market` and `size` (base,
-    WAD) are set where a leg is meant.
+    WAD) are set where a leg is meant, `parts` where several are.
     """
 
     kind: Kind
@@ -58,6 +72,7 @@ class Action:
     margin_quote: int = 0
     market: int = 0
     size: int = 0
+    parts: tuple[Action, ...] = ()
 
 
 def deleverage(target: str, accounts: Sequence[bytes], reward_quote: int) -> Action:
@@ -86,6 +101,34 @@ def liquidate(
     )
 
 
+def liquidate_many(batch: str, parts: Sequence[Action], liquidator: bytes) -> Action:
+    """Several `liquidate` in one transaction, by the batch contract at `batch`; one alone stays as
+    it is."""
+    if len(parts) == 1:
+        return parts[0]
+    kind = Kind.LIQUIDATE
+    legs = [(part.accounts[0], part.market, part.size) for part in parts]
+    function = contracts.interface(contracts.LIQUIDATION_BATCH).function("liquidate_many", 2)
+    accounts = tuple(part.accounts[0] for part in parts)
+    return Action(
+        kind,
+        batch,
+        function.encode((legs, liquidator)),
+        accounts,
+        _key(kind, accounts, 0),
+        sum(part.gas for part in parts),
+        sum(part.reward_quote for part in parts),
+        sum(part.margin_quote for part in parts),
+        parts=tuple(parts),
+    )
+
+
+def allow(target: str, operator: str) -> Action:
+    """Let a contract operate the sender's accounts, for good."""
+    data = _function("set_operator", 2).encode((operator, FOR_EVER))
+    return _action(Kind.ALLOW, target, data, ())
+
+
 def settle(target: str, account: bytes) -> Action:
     """Let an account's losses pay the claims that wait."""
     return _action(Kind.SETTLE, target, _function("settle", 1).encode((account,)), (account,))
@@ -98,6 +141,11 @@ def refresh(target: str, account: bytes) -> Action:
 
 def halves(action: Action) -> list[Action]:
     """The two halves of a batch, nothing where it cannot be divided."""
+    if action.parts:
+        middle = len(action.parts) // 2
+        liquidator = action.data[_LIQUIDATOR]
+        halved = action.parts[:middle], action.parts[middle:]
+        return [liquidate_many(action.target, part, liquidator) for part in halved]
     middle = len(action.accounts) // 2
     if action.kind is not Kind.DELEVERAGE or not middle:
         return []

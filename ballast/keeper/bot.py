@@ -1,6 +1,6 @@
 """A keeper as a silverback bot: silverback tells of blocks, the keeper does the rest.
 
-    runner ──(a task a block)──> broker ──> one of the workers: Keeper.attempt
+    runner ──(a task a block)──> broker ──> one of the workers: Keeper.look
 
 Each worker process has one keeper, with a mirror and a signer of its own; it catches up with the
 chain whenever a block falls to it. Which worker gets which block does not matter: what each is at
@@ -41,7 +41,8 @@ class Worker:
         """Open the keeper that the environment asks for. Raises `BallastError`."""
         if self._keeper is not None:
             return  # another of this process's workers has
-        asked = {**command.from_environment(), "do": self._kinds}
+        asked = command.from_environment()
+        asked["do"] = asked["do"] or self._kinds
         host, port = asked.pop("host"), asked.pop("port")
         keeper = self._held.enter_context(command.opened(provider, **asked))
         self._held.enter_context(command.served(keeper, host, port))
@@ -52,7 +53,7 @@ class Worker:
         or the step has failed."""
         assert self._keeper is not None
         async with self._turn:
-            made = await asyncio.to_thread(self._keeper.attempt)
+            made = await asyncio.to_thread(self._keeper.look)
         if made is None:
             return {}
         return {
@@ -68,8 +69,9 @@ class Worker:
 
 
 def keeper_bot(name: str, kinds: Iterable[Kind]) -> SilverbackBot:
-    """A bot that does some kinds of actions. Its options are those of `ape run keeper`, from the
-    environment; `name` is that of its folder in `.silverback-sessions`."""
+    """A bot with the options of `ape run keeper`, from the environment. It does `kinds` of actions
+    where `BALLAST_KEEPER_DO` names no others; `name` is that of its folder in
+    `.silverback-sessions`."""
     bot = SilverbackBot(Settings(BOT_NAME=os.environ.get("SILVERBACK_BOT_NAME", name)))
     worker = Worker(kinds)
 

@@ -13,7 +13,6 @@ import click
 from ape import accounts
 from eth_account.signers.local import LocalAccount
 
-from ballast import record
 from ballast.errors import ConfigError
 from ballast.keeper import settings
 from ballast.keeper.actions import Kind
@@ -99,11 +98,7 @@ def opened(
 ) -> Iterator[Keeper]:
     """The keeper asked for, at the node Ape is connected to; in the end its databases are let go.
     Raises `BallastError`."""
-    url = rpc or getattr(provider, "http_uri", None)
-    if url is None:
-        raise ConfigError("a node that answers by HTTP is needed: name a --network, or --rpc")
-    network = f"{provider.network.ecosystem.name}:{provider.network.name}"
-    kept = record.load(deployment or record.path_for(network))
+    url, kept = settings.node_and_record(provider, rpc, deployment)
     wanted = settings.Options(**asked)
     key = signer(account, key_env, wanted.dry_run)
     chosen = settings.choose(wanted, url, kept, key)

@@ -25,16 +25,18 @@ from ballast.keeper.actions import Action, Kind, halves
 from ballast.keeper.blocks import Block
 from ballast.keeper.follower import Follower
 from ballast.keeper.metrics import Metrics
-from ballast.keeper.planner import Plan, PlanSettings, Situation, gas_quote, plan
+from ballast.keeper.planner import Batch, Plan, PlanSettings, Situation, gas_quote, plan
 from ballast.keeper.rpc import Head, Rpc
 from ballast.keeper.sender import DAY, HOUR, NotSent, Sender
 from ballast.keeper.sent import PENDING
 from ballast.keeper.trial import Outraced, Trial
 from ballast.mirror import WAD
+from ballast.model import grid
+from ballast.signing import owner_of
 
 _ENOUGH = ("in flight", "budget", "fee", "refused")
 """Why nothing more is tried at this block."""
-_PARAMETERS = frozenset({"MarketSet", "AdlSet"})
+_PARAMETERS = frozenset({"MarketSet", "AdlSet", "OperatorSet"})
 _log = structlog.get_logger("keeper")
 
 
@@ -70,10 +72,12 @@ class Keeper:
         self._pace = pace or Pace()
         self._params: dict[int, MarketParams] = {}
         self._adl_params = 0, 0
+        self._batch: Batch | None = None
         self._seen = ""
         self._seen_at = time.monotonic()
         self._last_action: dict[str, Any] | None = None
         self._last_error: str | None = None
+        grid.edges()  # a second's work, which the first crash need not wait for
         self.metrics.lag.set_function(lambda: time.monotonic() - self._seen_at)
         if sender is not None:
             self.metrics.budget.labels("day").set(sender.settings.max_spend_day)
@@ -100,11 +104,11 @@ class Keeper:
     def run(self, stop: threading.Event) -> None:
         """Go on until `stop` is set; the step in hand is finished."""
         while not stop.is_set():
-            self.attempt()
+            self.look()
             stop.wait(self._pace.poll_seconds)
 
-    def attempt(self) -> Plan | None:
-        """A step that may fail: that is counted and told, and the next one begins anew."""
+    def look(self) -> Plan | None:
+        """`step`, with whatever goes wrong counted and told."""
         made = None
         try:
             made = self.step()
@@ -176,6 +180,7 @@ class Keeper:
             gas_price=head.base_fee + self._rpc.tip(),
             busy=busy,
             bound_quote=bound,
+            batch=self._batch,
         )
         return now, settings
 
@@ -247,6 +252,12 @@ class Keeper:
         markets = self._follower.indexer.maintenance_bps
         self._params = {market: MarketParams(*view("market_params", market)) for market in markets}
         self._adl_params = tuple(view("adl_params"))
+        if self._settings.liquidator is not None:
+            target = self._follower.record.contracts[contracts.LIQUIDATION_BATCH]
+            owner = owner_of(self._settings.liquidator)
+            is_allowed = view("operator_expiry", owner, target) > self._follower.head.timestamp
+            can_allow = self._sender is not None and self._sender.address == owner
+            self._batch = Batch(target, is_allowed) if is_allowed or can_allow else None
 
     def _show(self, now: Situation, made: Plan) -> None:
         at, metrics = self._follower.head, self.metrics

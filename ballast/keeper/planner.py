@@ -6,7 +6,8 @@ In this order:
    it will meet ask for (who is solvent by then is passed over). It draws insurance itself,
    so a take-over of a bankrupt account is never needed.
 2. `liquidate` of those below maintenance, the nearest to bankruptcy first, one leg of each: the
-   largest that the keeper's own account can carry, in whole or in part, where it pays.
+   largest that the keeper's own account can carry, in whole or in part, where it pays. Several go
+   into one transaction once the keeper's owner lets LiquidationBatch do so (`allow`).
 3. `settle` of those whose open losses can pay claims that wait, the largest first.
 4. `refresh` of winners who stand in another tier than their leverage, the largest first.
 
@@ -25,7 +26,7 @@ import numpy as np
 from ballast.columns import Columns, Screen, summed
 from ballast.config import MarketParams
 from ballast.keeper import actions
-from ballast.keeper.actions import DELEVERAGE_MANY, GAS, Action, Kind
+from ballast.keeper.actions import DELEVERAGE_MANY, GAS, LIQUIDATE_MANY, Action, Kind
 from ballast.mirror import BPS, WAD, Account, Book, Leg
 from ballast.model import grid
 
@@ -60,13 +61,22 @@ class PlanSettings:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """The contract that takes several legs over in one transaction (LiquidationBatch.vy), and
+    whether the liquidator lets it."""
+
+    target: str
+    is_allowed: bool
+
+
+@dataclass(frozen=True)
 class Situation:
     """What a plan is made from. `columns` stand at `timestamp` (Unix seconds).
 
     `prices` (WAD) and `statuses` (bit sets of docs/SPEC.md section 6) are what the next block will
     fix; `adl_params` are the buckets of one `deleverage` and its reward in bps; `gas_price` is wei
-    a gas; `busy` are accounts that something is under way for, and `bound_quote` is the
-    liquidator's margin (WAD) that it will bind.
+    a gas; `batch` is None where the liquidator can have none; `busy` are accounts that something is
+    under way for, and `bound_quote` is the liquidator's margin (WAD) that it will bind.
     """
 
     columns: Columns
@@ -78,6 +88,7 @@ class Situation:
     gas_price: int
     busy: frozenset[bytes] = frozenset()
     bound_quote: int = 0
+    batch: Batch | None = None
 
 
 @dataclass(frozen=True)
@@ -250,13 +261,29 @@ class _Planner:
             if action is not None:
                 means.free_quote -= action.margin_quote
                 found.append(action)
-        return found
+        return self._batched(found)
+
+    def _batched(self, found: list[Action]) -> list[Action]:
+        """Several at once where the liquidator lets the batch contract; else it is asked to, the
+        first time that there is more than one."""
+        batch, liquidator = self._now.batch, self._settings.liquidator
+        if batch is None or liquidator is None or len(found) < 2:
+            return found
+        if not batch.is_allowed:
+            if Kind.ALLOW in self._settings.kinds:
+                found.append(actions.allow(self._target, batch.target))
+            return found
+        some = [found[i : i + LIQUIDATE_MANY] for i in range(0, len(found), LIQUIDATE_MANY)]
+        return [actions.liquidate_many(batch.target, part, liquidator) for part in some]
 
     def _means(self) -> Means | None:
         """The liquidator's, where it may take over anything at all."""
         own = self._settings.liquidator
-        if own is None or own not in self._book.accounts:
+        if own is None:
             return None
+        if own not in self._book.accounts:
+            cash = self._columns.indexer.cash(own)
+            return Means(Account(0, cash, 0, 0, {}), cash - self._now.bound_quote)
         account = self._book.accounts[own]
         statuses = [self._now.statuses.get(market, STALE) for market in account.legs]
         if account.debt or any(status & STALE for status in statuses):

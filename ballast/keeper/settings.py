@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 import structlog
 from eth_account import Account
@@ -27,7 +28,7 @@ from ballast.keeper.sender import Sender, SendSettings
 from ballast.keeper.store import Store
 from ballast.keeper.trial import Trial
 from ballast.node import Node
-from ballast.record import Record
+from ballast.record import Record, load, path_for
 from ballast.signing import account_id, owner_of
 
 _ACCOUNT_BYTES = 32
@@ -136,6 +137,18 @@ def assemble(
         settings.native_market,
         settings.pace,
     )
+
+
+def node_and_record(
+    provider: Any, rpc: str | None, deployment: str | Path | None
+) -> tuple[str, Record]:
+    """The node's address and the deployment's record: those named, or the network's. Raises
+    `BallastError`."""
+    url = rpc or getattr(provider, "http_uri", None)
+    if url is None:
+        raise ConfigError("a node that answers by HTTP is needed: name a --network, or --rpc")
+    network = f"{provider.network.ecosystem.name}:{provider.network.name}"
+    return url, load(Path(deployment) if deployment else path_for(network))
 
 
 def key_from_environment(name: str) -> LocalAccount:
