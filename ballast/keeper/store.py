@@ -37,6 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from ballast.chain import Log
 from ballast.errors import BallastError
@@ -84,6 +85,7 @@ checkpoints = Table(
 KEPT_EMPTY_BLOCKS = 1_024
 """Blocks without logs of ours that are kept, to find where a branch began."""
 KEPT_CHECKPOINTS = 4
+_ATTEMPTS = 8
 _READ_AT_ONCE = 20_000
 _TOPIC = 32
 
@@ -106,6 +108,12 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        # Of two that make the same tables at the same time one fails, and then finds them there.
+        again = retry_if_exception_type(StoreError)
+        pause, stop = wait_random(0, 0.2), stop_after_attempt(_ATTEMPTS)
+        Retrying(retry=again, wait=pause, stop=stop, reraise=True)(self._make_tables)
+
+    def _make_tables(self) -> None:
         with self._begin() as connection:
             metadata.create_all(connection)
 

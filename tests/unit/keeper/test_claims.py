@@ -16,7 +16,7 @@ from sqlalchemy import delete
 
 from ballast.keeper.claims import LEASE_SECONDS, Claims, claims
 from ballast.keeper.rpc import Head
-from ballast.keeper.store import StoreError, open_store
+from ballast.keeper.store import StoreError, metadata, open_store
 
 ONE, TWO = "0x" + "1" * 40, "0x" + "2" * 40
 A, B, C = (bytes([n]) * 32 for n in range(3))
@@ -175,6 +175,29 @@ def test_each_account_goes_to_one_of_many_at_once(keepers: list[Claims], databas
         thread.join(timeout=120)
     assert failed == []
     assert Counter(got) == dict.fromkeys(accounts, 1)
+
+
+def test_many_may_make_the_tables_at_once(database: str) -> None:
+    failed: list[BaseException] = []
+
+    def begin() -> None:
+        try:
+            gate.wait(timeout=30)
+            open_store(database).close()
+        except BaseException as error:
+            failed.append(error)
+
+    for _ in range(10):
+        store = open_store(database)
+        metadata.drop_all(store.engine)
+        store.close()
+        gate = threading.Barrier(4)
+        threads = [threading.Thread(target=begin) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=60)
+    assert failed == []
 
 
 def test_other_databases_are_refused() -> None:
