@@ -83,5 +83,5 @@ testnet: $(STAMP) $(NODE_STAMP) compile
 	$(BIN)/python -m ballast.testnet $(if $(TRADERS),--traders $(TRADERS)) $(if $(SEED),--seed $(SEED))
 
 clean:
-	rm -rf $(VENV) node_modules build .build .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) node_modules build .build .cache .hypothesis .silverback-sessions .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
