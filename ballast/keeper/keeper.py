@@ -69,7 +69,7 @@ class Keeper:
         self._settings, self._native_market = settings, native_market
         self._pace = pace or Pace()
         self._params: dict[int, MarketParams] = {}
-        self._adl_reward_bps = 0
+        self._adl_params = 0, 0
         self._seen = ""
         self._seen_at = time.monotonic()
         self._last_action: dict[str, Any] | None = None
@@ -165,7 +165,7 @@ class Keeper:
             prices=prices,
             statuses={market: quote.status for market, quote in quotes.items()},
             params=self._params,
-            adl_reward_bps=self._adl_reward_bps,
+            adl_params=self._adl_params,
             gas_price=head.base_fee + self._rpc.tip(),
             busy=busy,
             bound_quote=bound,
@@ -186,14 +186,21 @@ class Keeper:
             self._leave(action, error.why, str(error))
             if error.why in _ENOUGH:
                 raise
+            if error.why == "gas":
+                self._do_halves(action, head, now, settings)
         except Outraced as error:
             self._leave(action, "outraced", str(error))
         except (Reverted, NodeRefused) as error:
             self._leave(action, "would fail", str(error))
-            for part in halves(action):
-                self._do(part, head, now, settings)
+            self._do_halves(action, head, now, settings)
         else:
             self._last_action = {**_told(action), "hash": row.hashes[-1], "block": head.number}
+
+    def _do_halves(
+        self, action: Action, head: Head, now: Situation, settings: PlanSettings
+    ) -> None:
+        for part in halves(action):
+            self._do(part, head, now, settings)
 
     def _check_profit(
         self, action: Action, needed: int, now: Situation, settings: PlanSettings
@@ -232,7 +239,7 @@ class Keeper:
 
         markets = self._follower.indexer.maintenance_bps
         self._params = {market: MarketParams(*view("market_params", market)) for market in markets}
-        self._adl_reward_bps = view("adl_params")[1]
+        self._adl_params = tuple(view("adl_params"))
 
     def _show(self, now: Situation, made: Plan) -> None:
         at, metrics = self._follower.head, self.metrics

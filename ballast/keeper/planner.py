@@ -2,7 +2,8 @@
 
 In this order:
 
-1. `deleverage` of the bankrupt (E < 0), the deepest first, in batches. It draws insurance itself,
+1. `deleverage` of the bankrupt (E < 0), the deepest first, in batches, each as often as the buckets
+   it will meet ask for (who is solvent by then is passed over). It draws insurance itself,
    so a take-over of a bankrupt account is never needed.
 2. `liquidate` of those below maintenance, the nearest to bankruptcy first, one leg of each: the
    largest that the keeper's own account can carry, in whole or in part, where it pays.
@@ -15,6 +16,7 @@ In this order:
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -31,6 +33,8 @@ STALE = 1
 GRACE = 4
 MARGIN_USED_BPS = 9_000
 """Of its free margin a liquidator uses so much: prices go on moving until the call is mined."""
+CALLS = 8
+"""Calls of `deleverage` for one account in one plan, at most."""
 SETTLES = 8
 """Accounts settled at one price, at most."""
 _BPS_WAD = WAD // BPS
@@ -60,8 +64,9 @@ class Situation:
     """What a plan is made from. `columns` stand at `timestamp` (Unix seconds).
 
     `prices` (WAD) and `statuses` (bit sets of docs/SPEC.md section 6) are what the next block will
-    fix; `gas_price` is wei a gas; `busy` are accounts that something is under way for, and
-    `bound_quote` is the liquidator's margin (WAD) that it will bind.
+    fix; `adl_params` are the buckets of one `deleverage` and its reward in bps; `gas_price` is wei
+    a gas; `busy` are accounts that something is under way for, and `bound_quote` is the
+    liquidator's margin (WAD) that it will bind.
     """
 
     columns: Columns
@@ -69,7 +74,7 @@ class Situation:
     prices: Mapping[int, int]
     statuses: Mapping[int, int]
     params: Mapping[int, MarketParams]
-    adl_reward_bps: int
+    adl_params: tuple[int, int]
     gas_price: int
     busy: frozenset[bytes] = frozenset()
     bound_quote: int = 0
@@ -211,6 +216,8 @@ class _Planner:
     def _deleverage(self) -> list[Action]:
         bankrupt = np.flatnonzero(self._screen.bankrupt)
         deepest = bankrupt[np.argsort(self._screen.equity[bankrupt], kind="stable")]
+        queues = _Queues(self._columns, self._now.prices) if len(deepest) else None
+        buckets, reward_bps = self._now.adl_params
         found: list[tuple[bytes, int]] = []
         for number, account in self._free(map(int, deepest)):
             legs = self._account(number).legs.values()
@@ -218,7 +225,9 @@ class _Planner:
             if legs and not open_legs:
                 continue
             notional = sum(leg.size * self._now.prices[leg.market] // WAD for leg in open_legs)
-            found.append((account, notional * self._now.adl_reward_bps // BPS))
+            met = sum(queues.take(leg) for leg in open_legs) if queues else 0
+            calls = min(max(1, -(-met // buckets)), CALLS)
+            found += [(account, notional * reward_bps // BPS // calls)] * calls
         batches = [found[i : i + DELEVERAGE_MANY] for i in range(0, len(found), DELEVERAGE_MANY)]
         return [
             actions.deleverage(self._target, [a for a, _ in batch], sum(r for _, r in batch))
@@ -347,6 +356,27 @@ class _Planner:
         tier = grid.tier_of(notional, equity)
         least = self._settings.refresh_tiers
         return any(leg.size and abs(leg.tier - tier) >= least for leg in legs)
+
+
+class _Queues:
+    """How many buckets forced closes will meet, one after the other. Close, not exact: funding and
+    insurance move nobody here."""
+
+    def __init__(self, columns: Columns, prices: Mapping[int, int]) -> None:
+        self._ahead: dict[tuple[int, bool], list[int]] = {}
+        self._taken: dict[tuple[int, bool], int] = {}
+        for key, (_, ahead, _) in columns.ranks(prices).buckets.items():
+            self._ahead.setdefault((key >> 32, bool(key >> 16 & 1)), []).append(ahead)
+        for side in self._ahead.values():
+            side.sort()
+
+    def take(self, leg: Leg) -> int:
+        """Close a leg against the other side; buckets met."""
+        side = leg.market, not leg.is_long
+        ahead, start = self._ahead.get(side, []), self._taken.get(side, 0)
+        self._taken[side] = start + leg.size
+        first = bisect_right(ahead, start) - 1
+        return bisect_left(ahead, start + leg.size) - max(0, first)
 
 
 def _reward(size: int, taken: Terms, leg: Leg, price: int, params: MarketParams) -> int:

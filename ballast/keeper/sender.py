@@ -46,6 +46,8 @@ ATTEMPTS = 3
 MISSING_BLOCKS = 3
 ALL_GAS_SHARE = 0.95
 """A failed transaction that used more than this of its gas ran out of it."""
+MINOR = (Kind.SETTLE, Kind.REFRESH)
+"""What may use up half of the budget only: a crash finds the other half."""
 VAIN = (Outcome.OUT_OF_GAS, Outcome.FAILED, Outcome.OUTRACED)
 ENTERED = ("already known", "already imported", "known transaction", "already in mempool")
 NONCE_USED = ("nonce too low", "nonce is too low", "old nonce")
@@ -171,7 +173,7 @@ class Sender:
             raise NotSent("in flight", f"{len(pending)} transactions are under way")
         gas = self._gas_limit(action, needed)
         fees = self.fees(head)
-        self._afford(gas * fees.most)
+        self._afford(action.kind, gas * fees.most)
         taken = [row.nonce for row in self.rows(*WATCHED)]
         nonce = max([self._rpc.nonce(self.address, "pending"), *(n + 1 for n in taken)])
         now = self._now()
@@ -236,12 +238,14 @@ class Sender:
                     found.append(row.outcome)
         return found
 
-    def _afford(self, more: int) -> None:
+    def _afford(self, kind: str, more: int) -> None:
+        """Raises `NotSent` where so much more (wei) is beyond what may be spent."""
+        part = 2 if kind in MINOR else 1
         limits = (DAY, self.settings.max_spend_day), (HOUR, self.settings.max_spend_hour)
         for seconds, limit in limits:
             spent = self.spent(seconds)
-            if spent + more > limit:
-                text = f"{spent} wei are spent of {limit} in {seconds} s, this may cost {more}"
+            if spent + more > limit // part:
+                text = f"{spent} of {limit // part} wei are spent in {seconds} s, this costs {more}"
                 raise NotSent("budget", f"{text}: see --max-spend")
 
     def _sign(self, row: Sent, most: int, tip: int, cancel: bool = False) -> None:
@@ -314,6 +318,7 @@ class Sender:
         return None
 
     def _mined(self, row: Sent, receipt: dict[str, Any]) -> None:
+        before = row.outcome
         row.state, row.missing_since = State.MINED, None
         row.block_number = int(receipt["blockNumber"], 16)
         row.block_hash = str(receipt["blockHash"])
@@ -321,7 +326,8 @@ class Sender:
         row.gas_price = int(receipt["effectiveGasPrice"], 16)
         row.outcome, row.reason = self._outcome(row, receipt)
         self._save(row)
-        self._tell(row.outcome, row)
+        if row.outcome != before:
+            self._tell(row.outcome, row)
 
     def _outcome(self, row: Sent, receipt: dict[str, Any]) -> tuple[str, str]:
         cancelled = str(receipt.get("to", "")).lower() == self.address.lower()
@@ -401,7 +407,7 @@ class Sender:
             _log.warning("stuck at the highest fee", nonce=row.nonce, max_fee=row.max_fee)
             return
         try:
-            self._afford(row.gas * (most - row.max_fee))
+            self._afford(row.kind, row.gas * (most - row.max_fee))
         except NotSent as error:
             _log.warning("stuck", nonce=row.nonce, why=str(error))
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ballast.errors import BallastError, Reverted
+from ballast.errors import BallastError, NodeRefused, Reverted
 from ballast.keeper.actions import OUTRACED, Action, Kind, does_nothing
 from ballast.keeper.rpc import Rpc
 
@@ -24,10 +24,17 @@ class Trial:
         Raises `Outraced` where it would do nothing, `Reverted` where it would fail otherwise, and
         `NodeRefused` where the node cannot tell (it needs more gas than a block has).
         """
+        try:
+            return self._needed(action, "pending")
+        except NodeRefused:
+            # Not every node has a pending block.
+            return self._needed(action, "latest")
+
+    def _needed(self, action: Action, at: str) -> int:
         data = "0x" + action.data.hex()
-        self.call(action.kind, action.target, data, "pending")
+        self.call(action.kind, action.target, data, at)
         request = {"from": self.address, "to": action.target, "data": data}
-        return self._rpc.estimate(request, "pending")
+        return self._rpc.estimate(request, at)
 
     def call(self, kind: Kind, target: str, data: str, at: str) -> None:
         """Whether a call would do something at a block. Raises `Outraced`, `Reverted`."""

@@ -34,11 +34,9 @@ WANTED = PlanSettings(liquidator=OWN, native_quote=2_000 * WAD)
 class Book:
     """A world, a mirror of it, and a keeper's account in it."""
 
-    def __init__(
-        self, prices: tuple[int, ...] = (P,), params: MarketParams = PARAMS, cash: int = 0
-    ) -> None:
+    def __init__(self, prices: tuple[int, ...] = (P,), cash: int = 0, buckets: int = 8) -> None:
         chain = Followed()
-        self.world = World(params=params, prices=prices, reward_bps=2, chain=chain)
+        self.world = World(PARAMS, prices, reward_bps=2, buckets=buckets, chain=chain)
         indexer = Indexer(self.world.vault.address, self.world.clearing.address)
         chain.follow(indexer)
         self.columns = Columns(indexer)
@@ -60,7 +58,7 @@ class Book:
             prices={market: price for market, (price, _, _) in seen.items()},
             statuses={market: status for market, (_, _, status) in seen.items()},
             params=params,
-            adl_reward_bps=2,
+            adl_params=world.clearing.view.adl_params(),
             gas_price=gas_price,
             **more,
         )
@@ -248,6 +246,26 @@ def test_bankrupt_accounts_come_first_and_in_batches() -> None:
     # Gone already: nothing reverts, nothing is done.
     returned = world.chain.call(first.target, first.data, sender=KEEPER)
     assert int.from_bytes(returned, "big") == 0
+
+
+def test_an_account_that_meets_many_buckets_is_called_as_often() -> None:
+    book = Book(buckets=1)
+    world = book.world
+    # Five shorts at five entries: five buckets, of which a call takes one.
+    long = world.trader("long", 3_000 * WAD)
+    for n in range(5):
+        world.price(P * (100 + n) // 100)
+        world.fill(long, world.trader(f"short {n}", 50_000 * WAD), 20 * WAD, P * (100 + n) // 100)
+    other = world.trader("other", 130 * WAD)
+    world.fill(other, world.trader("short 4"), 15 * WAD, P * 104 // 100)
+    world.price(P * 70 // 100)
+    (action,) = [a for a in book.plan().actions if a.kind is Kind.DELEVERAGE]
+    assert action.accounts.count(long) == 5
+    assert action.accounts.count(other) >= 1
+    world.chain.send(action.target, action.data, sender=KEEPER)
+    assert world.clearing.view.position(long, 1)[0] == 0
+    assert book.equity(long) >= 0
+    assert book.equity(other) >= 0
 
 
 def test_a_stale_market_is_left_alone() -> None:

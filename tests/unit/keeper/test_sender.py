@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ballast.errors import NodeError, Reverted
+from ballast.keeper.actions import Kind
 from ballast.keeper.sender import DAY, HOUR, NotSent
 from ballast.keeper.trial import Outraced
 from tests.support.job import ETHER, SETTINGS, Site
@@ -217,7 +218,7 @@ def test_no_more_is_spent_than_allowed(site: Site) -> None:
     action = site.action(1)
     gas = site.trial.needed(action)
     cost = gas * 130 // 100 * site.sender.fees(site.head()).most
-    site.sender = site.start(replace(SETTINGS, max_spend_hour=2 * cost))
+    site.sender = site.start(replace(SETTINGS, max_spend_hour=4 * cost))
     site.sender.send(action, gas, site.head())
     site.do(site.action(2), gas)
     with pytest.raises(NotSent, match="see --max-spend") as refusal:
@@ -232,6 +233,20 @@ def test_no_more_is_spent_than_allowed(site: Site) -> None:
     site.clock += HOUR + 1
     assert site.sender.spent(HOUR) == 0
     assert site.sender.spent(DAY) > 0
+
+
+def test_a_crash_finds_half_of_the_budget(site: Site) -> None:
+    action = site.action(1)
+    gas = site.trial.needed(action)
+    cost = gas * 130 // 100 * site.sender.fees(site.head()).most
+    site.sender = site.start(replace(SETTINGS, max_spend_day=2 * cost))
+    site.sender.send(action, gas, site.head())
+    for kind in (Kind.SETTLE, Kind.REFRESH):
+        with pytest.raises(NotSent, match="see --max-spend"):
+            site.do(site.action(2, kind=kind), gas)
+    site.do(site.action(2, kind=Kind.LIQUIDATE), gas)
+    with pytest.raises(NotSent, match="see --max-spend"):
+        site.do(site.action(3, kind=Kind.LIQUIDATE), gas)
 
 
 def test_an_empty_purse_leaves_no_hole(site: Site) -> None:

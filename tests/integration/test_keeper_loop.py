@@ -1,0 +1,306 @@
+"""Keepers on a real node, step by step: rivals, reorganisations, bad nodes, sudden ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ballast.keeper import sender
+from ballast.keeper.keeper import Pace
+from ballast.keeper.sender import SendSettings
+from ballast.signing import account_id
+from tests.support import flaky_rpc
+from tests.support.hand import KEY, RIVAL, Hand
+from tests.support.live import PRICES, Live, live
+from tests.support.nodes import anvil
+
+ROOT = Path(__file__).resolve().parents[2]
+WAD = 10**18
+PATIENCE_SECONDS = 40
+
+pytestmark = pytest.mark.node
+
+
+@pytest.fixture(scope="module")
+def deployed(anvil_path: str) -> Iterator[Live]:
+    """Longs at 30, 20 and 15 times their margin against shorts of some, and two keepers."""
+    with anvil(anvil_path) as url, live(url) as market:
+        for key in (KEY, RIVAL):
+            market.node.ask("anvil_setBalance", key.address, hex(10 * WAD))
+            market.ballast.deposit(account_id(key.address), 5_000 * 10**6, sender=market.sender)
+        for place, quote in ((0, 30_000), (1, 20_000), (2, 15_000)):
+            market.trade(1, place, 3 + place, quote)
+        yield market
+
+
+@pytest.fixture
+def market(deployed: Live) -> Iterator[Live]:
+    """The same for every test."""
+    mark = deployed.mark()
+    yield deployed
+    deployed.node.ask("evm_setAutomine", True)
+    deployed.back(mark)
+    deployed.prices = dict(PRICES)
+
+
+def take(market: Live, folder: Path, *, url: str = "", **options: Any) -> Hand:
+    return Hand(url or market.url, market.record, folder, **options)
+
+
+def crash(market: Live) -> None:
+    """Trader 0 goes bankrupt, trader 1 falls below maintenance."""
+    market.report({1: 96_000 * WAD})
+    assert not is_resolved(market)
+
+
+def is_resolved(market: Live) -> bool:
+    view = market.ballast.clearinghouse.view
+    accounts = [market.account(place) for place in range(6)]
+    return all(view.equity(a) >= view.margin(a)[1] for a in accounts)
+
+
+def test_step_by_step(market: Live, tmp_path: Path) -> None:
+    hand = take(market, tmp_path)
+    made = hand.keeper.step()
+    assert made is not None
+    assert (made.bankrupt, made.liquidatable, made.actions) == (0, 0, [])
+    assert hand.keeper.step() is None  # no new block
+    crash(market)
+    made = hand.keeper.step()
+    assert made is not None
+    assert [str(action.kind) for action in made.actions] == ["deleverage", "liquidate"]
+    assert is_resolved(market)
+    made = hand.keeper.step()
+    assert made is not None
+    assert made.actions == []
+    assert [row.outcome for row in hand.rows()] == ["done", "done"]
+    assert hand.count("transactions_total", kind="liquidate", what="done") == 1
+    assert hand.count("bankrupt_accounts") == 0
+    well, told = hand.keeper.health()
+    assert well
+    assert told["head"] == market.chain.block_number
+
+
+def test_two_keepers_race(market: Live, tmp_path: Path) -> None:
+    hands = [take(market, tmp_path, key=key) for key in (KEY, RIVAL)]
+    crash(market)
+    market.node.ask("evm_setAutomine", False)
+    # Both see the same block. Simulated with the pool, the second finds all done: nothing is sent.
+    for hand in hands:
+        assert hand.keeper.step() is not None
+    assert len(hands[0].rows()) == 2
+    assert hands[1].rows() == []
+    assert hands[1].count("not_sent_total", kind="deleverage", why="outraced") == 1
+    market.mine(1)
+    assert is_resolved(market)
+
+
+def test_outraced_in_the_block(market: Live, tmp_path: Path) -> None:
+    hand = take(market, tmp_path)
+    crash(market)
+    market.node.ask("evm_setAutomine", False)
+    assert hand.keeper.step() is not None
+    # Somebody pays more, and comes first.
+    house = market.ballast.clearinghouse
+    data = house.data.deleverage(market.account(0))
+    tip = hex(50 * 10**9)
+    request = {"from": market.sender, "to": house.address, "data": "0x" + data.hex()}
+    request |= {"gas": hex(2_000_000), "maxFeePerGas": tip, "maxPriorityFeePerGas": tip}
+    market.node.ask("eth_sendTransaction", request)
+    market.mine(1)
+    assert hand.keeper.step() is not None
+    assert hand.outcomes("deleverage") == ["outraced"]
+    assert hand.outcomes("liquidate") == ["done"]
+    assert hand.count("transactions_total", kind="deleverage", what="outraced") == 1
+    assert is_resolved(market)
+
+
+def test_what_is_pending_is_not_planned_again(market: Live, tmp_path: Path) -> None:
+    hand = take(market, tmp_path)
+    crash(market)
+    market.node.ask("evm_setAutomine", False)
+    hand.keeper.step()
+    sent = [row.hashes[0] for row in hand.rows()]
+    for transaction in sent:
+        market.node.ask("anvil_dropTransaction", transaction)
+    market.mine(1)
+    made = hand.keeper.step()
+    assert made is not None
+    assert made.actions == []
+    market.mine(1)
+    hand.keeper.step()
+    assert [row.hashes[0] for row in hand.rows()] == sent
+    assert is_resolved(market)
+
+
+def test_reorganisation_takes_back_what_was_done(market: Live, tmp_path: Path) -> None:
+    hand = take(market, tmp_path)
+    crash(market)
+    mark = market.mark()
+    hand.keeper.step()
+    market.mine(1)
+    hand.keeper.step()
+    assert [row.outcome for row in hand.rows()] == ["done", "done"]
+    market.back(mark)
+    market.node.ask("evm_setAutomine", False)
+    market.mine(5)
+    assert not is_resolved(market)
+    hand.keeper.step()
+    assert [row.state for row in hand.rows()] == ["sent", "sent"]
+    assert hand.count("reorganisations_total") == 1
+    market.mine(1)
+    hand.keeper.step()
+    assert [row.outcome for row in hand.rows()] == ["done", "done"]
+    assert is_resolved(market)
+
+
+def test_nothing_is_sent_beyond_the_budget(market: Live, tmp_path: Path) -> None:
+    send = SendSettings(max_spend_day=10**9, max_spend_hour=10**9)
+    hand = take(market, tmp_path, send=send)
+    crash(market)
+    assert hand.keeper.step() is not None
+    assert hand.rows() == []
+    assert hand.count("not_sent_total", kind="deleverage", why="budget") == 1
+    assert hand.count("budget_wei", window="day") == 10**9
+    assert not is_resolved(market)
+
+
+def test_a_node_that_fails_as_nodes_do(market: Live, tmp_path: Path) -> None:
+    faults = [flaky_rpc.cut, flaky_rpc.silent, flaky_rpc.overloaded, flaky_rpc.broken]
+    with flaky_rpc.flaky_rpc(market.url) as proxy:
+        hand = take(market, tmp_path, url=proxy.url)
+        crash(market)
+        proxy.fault = flaky_rpc.sometimes(0.25, faults, seed=1)
+        stop = threading.Event()
+        thread = threading.Thread(target=hand.keeper.run, args=(stop,))
+        thread.start()
+        try:
+            wait_until(lambda: is_resolved(market))
+        finally:
+            stop.set()
+            thread.join(timeout=30)
+    hand.keeper.step()
+    nonces = [row.nonce for row in hand.rows()]
+    assert nonces == list(range(len(nonces)))
+    assert market.chain.nonce(KEY.address) == len(nonces)
+
+
+def test_a_dead_node_does_not_end_it(market: Live, tmp_path: Path) -> None:
+    with flaky_rpc.flaky_rpc(market.url) as proxy:
+        hand = take(market, tmp_path, url=proxy.url, pace=Pace(0.05, max_lag_seconds=2))
+        hand.keeper.step()
+        assert hand.keeper.health()[0]
+        proxy.fault = flaky_rpc.silent
+        crash(market)
+        stop = threading.Event()
+        thread = threading.Thread(target=hand.keeper.run, args=(stop,))
+        thread.start()
+        try:
+            wait_until(lambda: not hand.keeper.health()[0])
+            wait_until(lambda: hand.count("errors_total", error="NodeError") > 0)
+            proxy.fault = lambda exchange: None
+            wait_until(lambda: is_resolved(market))
+            wait_until(lambda: hand.keeper.health()[0])
+        finally:
+            stop.set()
+            thread.join(timeout=30)
+        assert not thread.is_alive()
+
+
+def test_a_batch_that_is_too_heavy_goes_in_halves(
+    market: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand = take(market, tmp_path)
+    market.report({1: 90_000 * WAD})
+    monkeypatch.setattr(sender, "MAX_GAS", 400_000)
+    made = hand.keeper.step()
+    assert made is not None
+    assert made.bankrupt == 3
+    assert [len(row.accounts) for row in hand.rows()] == [1, 1, 1]
+    assert is_resolved(market)
+
+
+def test_a_node_without_a_pending_block(market: Live, tmp_path: Path) -> None:
+    def no_pending(exchange: flaky_rpc.Exchange) -> None:
+        calls = [c for c in exchange.calls if c["method"] in ("eth_call", "eth_estimateGas")]
+        if any(call["params"][-1] == "pending" for call in calls):
+            exchange.refuse(-32000, "pending block is not available")
+
+    with flaky_rpc.flaky_rpc(market.url) as proxy:
+        proxy.fault = no_pending
+        hand = take(market, tmp_path, url=proxy.url)
+        crash(market)
+        hand.keeper.step()
+    assert is_resolved(market)
+
+
+CHILD = """
+import sys, threading
+from pathlib import Path
+from ballast import record
+from ballast.keeper.keeper import Pace
+from tests.support.hand import Hand
+
+hand = Hand(sys.argv[1], record.load(Path(sys.argv[2])), Path(sys.argv[3]), pace=Pace(0.01))
+print("ready", flush=True)
+hand.keeper.run(threading.Event())
+"""
+
+
+def test_killed_and_started_again(market: Live, tmp_path: Path) -> None:
+    market.record.save(tmp_path / "deployment.json")
+    market.node.ask("evm_setAutomine", False)
+    market.node.ask("evm_setIntervalMining", 1)
+    command = [sys.executable, "-c", CHILD, market.url]
+    command += [str(tmp_path / "deployment.json"), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def start() -> subprocess.Popen[str]:
+        child = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout is not None
+        assert "ready" in child.stdout.readline()
+        return child
+
+    try:
+        child = start()
+        hand = take(market, tmp_path)
+        market.node.ask("evm_setIntervalMining", 0)
+        market.node.ask("evm_setAutomine", True)
+        market.report({1: 96_000 * WAD})
+        market.node.ask("evm_setAutomine", False)
+        wait_until(lambda: bool(hand.rows()))
+        child.send_signal(signal.SIGKILL)
+        child.wait(timeout=10)
+        market.node.ask("evm_setIntervalMining", 1)
+        child = start()
+        wait_until(lambda: is_resolved(market))
+        wait_until(lambda: all(row.state == "mined" for row in hand.rows()))
+        child.send_signal(signal.SIGKILL)
+        child.wait(timeout=10)
+    finally:
+        market.node.ask("evm_setIntervalMining", 0)
+    nonces = [row.nonce for row in hand.rows()]
+    assert nonces == list(range(len(nonces)))
+    assert market.chain.nonce(KEY.address) == len(nonces)
+    assert hand.outcomes("deleverage").count("done") == 1
+    assert hand.outcomes("liquidate").count("done") == 1
+
+
+def wait_until(is_so) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        if is_so():
+            return
+        time.sleep(0.05)
+    pytest.fail(f"not within {PATIENCE_SECONDS} s")
