@@ -152,9 +152,12 @@ class Hall:
         self.client.vault.send.deposit(account, -(-quote // self.scale), sender=self.payer)
 
 
-def build(scenario: Scenario, asked: HallConfig, say: Say = silent) -> Hall:
-    """Deploy, fill the book, and bring everybody to the recording's first price."""
-    hall = _deployed(scenario, asked)
+def build(
+    scenario: Scenario, asked: HallConfig, say: Say = silent, chain: Followed | None = None
+) -> Hall:
+    """Deploy (by default on a chain of its own), fill the book, and bring everybody to the
+    recording's first price."""
+    hall = _deployed(scenario, asked, chain or Followed())
     markets = hall.client.markets
     first = {markets[coin]: price for coin, price in first_prices(scenario).items()}
     traders = population.draw(scenario.coins, asked.people)
@@ -188,8 +191,7 @@ def _address(label: str) -> str:
     return checksum(keccak(text=label)[12:])
 
 
-def _deployed(scenario: Scenario, asked: HallConfig) -> Hall:
-    chain = Followed()
+def _deployed(scenario: Scenario, asked: HallConfig, chain: Followed) -> Hall:
     owner, payer, keeper = (_address(name) for name in ("owner", "payer", "keeper"))
     token = deploy_token(chain, owner)
     base = config.load(config.PARAMETERS / "local.toml")

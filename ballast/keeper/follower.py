@@ -179,6 +179,8 @@ class Follower:
             for header, other in zip(some, there, strict=True):
                 if other is not None and other.hash == header.hash:
                     return header
+        if self._deployment_block() != self._anchor:
+            raise FollowError("the node's chain is another one from the deployment's block on")
         return self._anchor
 
     def _take(self, found: list[RawBlock]) -> None:

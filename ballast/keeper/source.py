@@ -137,13 +137,14 @@ class Source:
                 continue
             break
         self._span = min(LOG_SPAN, self._span * 2)
-        numbers = sorted({int(log["blockNumber"], 16) for log in logs} | {end})
+        by_block: dict[int, list[dict[str, Any]]] = {end: []}
+        for log in logs:
+            by_block.setdefault(int(log["blockNumber"], 16), []).append(log)
         blocks = []
-        for header in self.headers(numbers):
+        for header in self.headers(sorted(by_block)):
             if header is None:
                 raise Moved("a block with logs is gone")
-            own = [log for log in logs if int(log["blockNumber"], 16) == header.number]
-            blocks.append((header, _transactions(own, header)))
+            blocks.append((header, _transactions(by_block[header.number], header)))
         if blocks[-1][0].hash != edge.hash:
             raise Moved(f"block {end} was replaced while logs were read")
         return blocks

@@ -137,6 +137,7 @@ def test_quotes_are_what_the_next_block_fixes(market: Live, store: Store) -> Non
     follower = Follower(market.node, store, market.record)
     house = market.ballast.clearinghouse
     market.trade(1, 0, 1)
+    market.ballast.deposit(market.account(0), 10**12, sender=market.sender)
     follower.catch_up()
     # A price is fixed, then a report comes within the same block: the block keeps its price.
     market.node.ask("evm_setAutomine", False)
@@ -150,9 +151,13 @@ def test_quotes_are_what_the_next_block_fixes(market: Live, store: Store) -> Non
         )
         report = market.ballast.oracle.data.report_prices([r.as_tuple() for r in reports])
         for to, data in ((house.address, refresh), (market.ballast.oracle.address, report)):
-            market.node.ask(
-                "eth_sendTransaction", {"from": market.sender, "to": to, "data": "0x" + data.hex()}
-            )
+            request = {
+                "from": market.sender,
+                "to": to,
+                "data": "0x" + data.hex(),
+                "gas": hex(10**7),
+            }
+            market.node.ask("eth_sendTransaction", request)
         deadline = time.monotonic() + 10
         while int(market.node.ask("txpool_status")["pending"], 16) < 2:
             assert time.monotonic() < deadline
