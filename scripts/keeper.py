@@ -14,7 +14,6 @@ from ape.cli import ConnectedProviderCommand, network_option
 from ape.logging import LogLevel, logger
 from eth_account.signers.local import LocalAccount
 
-from ballast import record
 from ballast.errors import BallastError, ConfigError
 from ballast.keeper import settings
 from ballast.keeper.actions import Kind
@@ -33,7 +32,7 @@ from ballast.keeper.store import open_store
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Deployment record (default: deployments/<network>.json).",
 )
-@click.option("--account", "alias", help="The signer, an account of Ape's key store.")
+@click.option("--account", help="The signer, an account of Ape's key store.")
 @click.option("--key-env", help="Or: the environment variable that holds its private key.")
 @click.option(
     "--liquidator",
@@ -41,11 +40,10 @@ from ballast.keeper.store import open_store
     show_default=True,
     help="Who takes positions over: the signer's subaccount, or an account's id (0x...).",
 )
-@click.option("--db", default="sqlite:///build/keeper.db", show_default=True, help="Database.")
+@click.option("--db", default=settings.DATABASE, show_default=True, help="Database.")
 @click.option("--group", type=click.IntRange(1), help="Follow this clearing group alone.")
 @click.option(
     "--do",
-    "kinds",
     multiple=True,
     type=click.Choice([kind.value for kind in Kind]),
     help="Only this (default: all).",
@@ -71,7 +69,7 @@ def cli(
     provider: Any,
     rpc: str | None,
     deployment: Path | None,
-    alias: str | None,
+    account: str | None,
     key_env: str | None,
     db: str,
     host: str,
@@ -86,13 +84,9 @@ def cli(
     logger.set_level(LogLevel.ERROR)
     settings.log_as_json()
     try:
-        url = rpc or getattr(provider, "http_uri", None)
-        if url is None:
-            raise ConfigError("a node that answers by HTTP is needed: name a --network, or --rpc")
-        network = f"{provider.network.ecosystem.name}:{provider.network.name}"
-        kept = record.load(deployment or record.path_for(network))
+        url, kept = settings.node_and_record(provider, rpc, deployment)
         options = settings.Options(**asked)
-        key = signer(alias, key_env, options.dry_run)
+        key = signer(account, key_env, options.dry_run)
         chosen = settings.choose(options, url, kept, key)
         store = open_store(db)
         try:

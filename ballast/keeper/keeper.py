@@ -31,6 +31,7 @@ from ballast.keeper.sender import DAY, HOUR, NotSent, Sender
 from ballast.keeper.sent import PENDING
 from ballast.keeper.trial import Outraced, Trial
 from ballast.mirror import WAD
+from ballast.model import grid
 
 _ENOUGH = ("in flight", "budget", "fee", "refused")
 """Why nothing more is tried at this block."""
@@ -74,6 +75,7 @@ class Keeper:
         self._seen_at = time.monotonic()
         self._last_action: dict[str, Any] | None = None
         self._last_error: str | None = None
+        grid.edges()  # a second's work, which the first crash need not wait for
         self.metrics.lag.set_function(lambda: time.monotonic() - self._seen_at)
         if sender is not None:
             self.metrics.budget.labels("day").set(sender.settings.max_spend_day)

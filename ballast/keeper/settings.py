@@ -6,10 +6,11 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 import structlog
 from eth_account import Account
@@ -24,13 +25,25 @@ from ballast.keeper.keeper import Keeper, Pace
 from ballast.keeper.planner import PlanSettings
 from ballast.keeper.rpc import Rpc
 from ballast.keeper.sender import Sender, SendSettings
-from ballast.keeper.store import Store
+from ballast.keeper.store import Store, open_store
 from ballast.keeper.trial import Trial
 from ballast.node import Node
-from ballast.record import Record
+from ballast.record import Record, load, path_for
 from ballast.signing import account_id, owner_of
 
+DATABASE = "sqlite:///keeper.db"
+PREFIX = "BALLAST_KEEPER_"
 _ACCOUNT_BYTES = 32
+_YES = ("1", "true", "yes", "on")
+_PARSERS: Mapping[str, Callable[[str], Any]] = {
+    "str": str,
+    "str | None": str,
+    "int": int,
+    "int | None": int,
+    "float": float,
+    "bool": lambda text: text.lower() in _YES,
+    "tuple[str, ...]": lambda text: tuple(text.split()),
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,7 @@ class Options:
 
     liquidator: str = "0"
     group: int | None = None
-    kinds: tuple[str, ...] = ()
+    do: tuple[str, ...] = ()
     native_price: str | None = None
     min_profit: str = "0"
     min_settle: str = "10"
@@ -83,7 +96,7 @@ def choose(options: Options, url: str, record: Record, key: LocalAccount | None)
     if options.max_spend_hour is not None:
         spend_hour = whole_units("--max-spend-hour", options.max_spend_hour, 18)
     plan = PlanSettings(
-        kinds=frozenset(map(Kind, options.kinds or Kind)),
+        kinds=frozenset(map(Kind, options.do or Kind)),
         liquidator=None if unowned else liquidator_of(options.liquidator, key),
         native_quote=native_quote,
         min_profit_quote=whole_units("--min-profit", options.min_profit, 18),
@@ -129,6 +142,45 @@ def assemble(settings: KeeperSettings, key: LocalAccount | None, store: Store) -
         settings.native_market,
         settings.pace,
     )
+
+
+def options_from_environment() -> Options:
+    """Options from `BALLAST_KEEPER_*`. Raises `ConfigError` naming the variable."""
+    found: dict[str, Any] = {}
+    for item in fields(Options):
+        name = PREFIX + item.name.upper()
+        text = os.environ.get(name)
+        if text is None:
+            continue
+        try:
+            found[item.name] = _PARSERS[str(item.type)](text)
+        except ValueError:
+            raise ConfigError(f"{name}: {text!r} cannot be used") from None
+    return Options(**found)
+
+
+def from_environment(provider: Any) -> Keeper:
+    """A keeper from `BALLAST_KEEPER_*`, on the network of Ape's provider. Raises `BallastError`."""
+    options = options_from_environment()
+    key_env = os.environ.get(PREFIX + "KEY_ENV")
+    key = key_from_environment(key_env) if key_env else None
+    url, kept = node_and_record(
+        provider, os.environ.get(PREFIX + "RPC"), os.environ.get(PREFIX + "DEPLOYMENT")
+    )
+    store = open_store(os.environ.get(PREFIX + "DB", DATABASE))
+    return assemble(choose(options, url, kept, key), key, store)
+
+
+def node_and_record(
+    provider: Any, rpc: str | None, deployment: str | Path | None
+) -> tuple[str, Record]:
+    """The node's address and the deployment's record: those named, or the network's. Raises
+    `BallastError`."""
+    url = rpc or getattr(provider, "http_uri", None)
+    if url is None:
+        raise ConfigError("a node that answers by HTTP is needed: name a --network, or --rpc")
+    network = f"{provider.network.ecosystem.name}:{provider.network.name}"
+    return url, load(Path(deployment) if deployment else path_for(network))
 
 
 def key_from_environment(name: str) -> LocalAccount:

@@ -13,8 +13,10 @@ import pytest
 
 from ballast.errors import NodeError, Reverted
 from ballast.keeper.actions import Kind
+from ballast.keeper.rpc import Rpc
 from ballast.keeper.sender import DAY, HOUR, NotSent
 from ballast.keeper.trial import Outraced
+from tests.support import flaky_rpc
 from tests.support.job import ETHER, SETTINGS, Site
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -285,10 +287,28 @@ def test_no_answer_to_a_sending_neither_loses_nor_doubles(
     assert site.rpc.nonce(site.key.address) == 1
 
 
+def test_a_node_that_had_it_already_when_it_was_asked_again(site: Site, anvil_url: str) -> None:
+    def no_answer_at_first(exchange: flaky_rpc.Exchange) -> None:
+        if "eth_sendRawTransaction" in exchange.methods:
+            exchange.forward()
+            exchange.silent = proxy.asked["eth_sendRawTransaction"] == 1
+
+    with flaky_rpc.flaky_rpc(anvil_url) as proxy:
+        site.rpc = Rpc(proxy.url)
+        site.sender = site.start()
+        proxy.fault = no_answer_at_first
+        row = site.do(site.action(1))
+        assert proxy.asked["eth_sendRawTransaction"] == 2
+        assert row.state == "sent"
+        site.mine()
+    assert site.outcomes() == [(0, "mined", "done")]
+
+
 KILLED = """
 import os, signal, sys
 from ballast.keeper.rpc import Rpc
 from ballast.keeper.trial import Outraced
+from tests.support import flaky_rpc
 from tests.support.job import Site
 
 when, url, store, target = sys.argv[1:]

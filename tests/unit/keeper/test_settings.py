@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from ballast.keeper.actions import Kind
 from ballast.record import Record
 from ballast.signing import account_id, key_from_label
 
+ROOT = Path(__file__).resolve().parents[3]
 WAD = 10**18
 KEY = key_from_label("keeper")
 RECORD = Record(1, 0, KEY.address, {}, {}, "", {}, {"BTC": 1, "ETH": 2})
@@ -64,7 +66,7 @@ def test_liquidator_is_a_subaccount_or_an_account() -> None:
 
 
 def test_only_some_kinds() -> None:
-    assert choose(kinds=("settle",)).plan.kinds == {Kind.SETTLE}
+    assert choose(do=("settle",)).plan.kinds == {Kind.SETTLE}
 
 
 def test_key_from_the_environment_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,3 +93,17 @@ def test_a_keeper_that_sends_needs_a_key() -> None:
     made = settings.KeeperSettings("http://node", RECORD)
     with pytest.raises(ConfigError, match="needs a key"):
         settings.assemble(made, None, None)  # type: ignore[arg-type]
+
+
+def test_every_option_is_on_the_page_with_its_default() -> None:
+    page = (ROOT / "docs" / "KEEPERS.md").read_text()
+    rows = dict(re.findall(r"^\| `(--[a-z-]+)`(?:, `--port`)? \| (.*?) \|", page, re.MULTILINE))
+    source = (ROOT / "scripts" / "keeper.py").read_text()
+    options = re.findall(r'"(--[a-z-]+)"', source)
+    assert len(options) > 20
+    assert set(rows) | {"--port"} == {*options, "--network"}
+    defaults = dict(re.findall(r'"(--[a-z-]+)",\s*default="?([\w.:/]+)"?,', source))
+    defaults.pop("--port")
+    assert defaults["--max-spend"] == "0.1"
+    for option, default in defaults.items():
+        assert f"`{default}`" in rows[option], option
