@@ -38,6 +38,9 @@ TRANSFER_GAS = 21_000
 MAX_GAS = 15_000_000
 """Below what one transaction may use where the chain bounds it (2^24)."""
 GAS_MARGIN_PERCENT = 30
+GAS_SPARE = 150_000
+"""A call that meets another price or another bucket than when it was tried out needs more by whole
+slots: gas that is left over costs nothing, gas that is short costs all of it."""
 BUMP_PERCENT = 25
 LEAST_BUMP_PERCENT = 13
 """What pools ask of a replacement is 10 to 12.5 % on both fees."""
@@ -98,6 +101,15 @@ class Event:
     row: Sent
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """The tip (wei a gas) and the signer's next nonce, by the node, at a block (hash)."""
+
+    block: str
+    tip: int
+    nonce: int
+
+
 class Sender:
     """One signer on one chain. Not for several threads.
 
@@ -120,6 +132,7 @@ class Sender:
         Base.metadata.create_all(store)
         self._chain_id = rpc.chain_id()
         self._events: list[Event] = []
+        self._asked = _Asked("", 0, 0)
 
     # What there is
 
@@ -155,11 +168,18 @@ class Sender:
 
     def fees(self, head: Head) -> Fees:
         """What to offer now. Raises `NotSent` where that is more than allowed."""
-        tip = max(self._rpc.tip(), 1)
+        tip = self._at(head).tip
         if head.base_fee + tip > self.settings.max_fee:
             raise NotSent("fee", f"a gas costs {head.base_fee + tip} wei: see --max-fee")
         most = min(2 * head.base_fee + tip, self.settings.max_fee)
         return Fees(most, tip, head.base_fee + tip)
+
+    def _at(self, head: Head) -> _Asked:
+        """What the node says at a head: asked once, not for every transaction."""
+        if self._asked.block != head.hash:
+            nonce = self._rpc.nonce(self.address, "pending")
+            self._asked = _Asked(head.hash, max(self._rpc.tip(), 1), nonce)
+        return self._asked
 
     # Sending
 
@@ -175,7 +195,7 @@ class Sender:
         fees = self.fees(head)
         self._afford(action.kind, gas * fees.most)
         taken = [row.nonce for row in self.rows(*WATCHED)]
-        nonce = max([self._rpc.nonce(self.address, "pending"), *(n + 1 for n in taken)])
+        nonce = max([self._at(head).nonce, *(n + 1 for n in taken)])
         now = self._now()
         row = Sent(
             chain_id=self._chain_id,
@@ -193,6 +213,7 @@ class Sender:
             hashes=[],
             state=State.SIGNED,
             is_cancel=False,
+            planned_at=head.number,
             bumped_at=head.number,
             bumps=0,
             outcome=Outcome.OPEN,
@@ -224,7 +245,7 @@ class Sender:
         short = vain.count(Outcome.OUT_OF_GAS)
         for _ in range(short):
             needed += needed // 2
-        return min(needed * (100 + GAS_MARGIN_PERCENT) // 100, MAX_GAS)
+        return min(needed * (100 + GAS_MARGIN_PERCENT) // 100 + GAS_SPARE, MAX_GAS)
 
     def _in_vain(self, key: str) -> list[str]:
         """The outcomes of an action, newest first, since it last did something."""
@@ -400,7 +421,7 @@ class Sender:
     def _replace(self, row: Sent, head: Head, useless: str | None) -> None:
         """Send the next version of a row, at higher fees; a transfer of nothing where the action
         has become useless."""
-        tip = max(_raised(row.tip, BUMP_PERCENT), self._rpc.tip())
+        tip = max(_raised(row.tip, BUMP_PERCENT), self._at(head).tip)
         most = max(_raised(row.max_fee, BUMP_PERCENT), 2 * head.base_fee + tip)
         most = min(most, self.settings.max_fee)
         if most < _raised(row.max_fee, LEAST_BUMP_PERCENT):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ballast.errors import BallastError, NodeRefused, Reverted
 from ballast.keeper.actions import OUTRACED, Action, Kind, does_nothing
 from ballast.keeper.rpc import Rpc
@@ -32,17 +35,26 @@ class Trial:
 
     def _needed(self, action: Action, at: str) -> int:
         data = "0x" + action.data.hex()
-        self.call(action.kind, action.target, data, at)
+        if action.kind is Kind.DELEVERAGE:
+            # The others fail where there is nothing to do, or do no harm: an estimate tells enough.
+            self.call(action.kind, action.target, data, at)
         request = {"from": self.address, "to": action.target, "data": data}
-        return self._rpc.estimate(request, at)
+        with _outraced():
+            return self._rpc.estimate(request, at)
 
     def call(self, kind: Kind, target: str, data: str, at: str) -> None:
         """Whether a call would do something at a block. Raises `Outraced`, `Reverted`."""
-        try:
+        with _outraced():
             returned = self._rpc.call({"from": self.address, "to": target, "data": data}, at)
-        except Reverted as error:
-            if error.reason in OUTRACED:
-                raise Outraced(error.reason) from error
-            raise
         if does_nothing(kind, returned):
             raise Outraced("nothing is left to be done")
+
+
+@contextmanager
+def _outraced() -> Iterator[None]:
+    try:
+        yield
+    except Reverted as error:
+        if error.reason in OUTRACED:
+            raise Outraced(error.reason) from error
+        raise

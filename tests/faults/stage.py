@@ -42,8 +42,7 @@ WEI_AN_EVENT = 64
 
 @dataclass(frozen=True)
 class Mined:
-    """A keeper's transaction in the chain. `cost` is wei; `events` are vault's and clearinghouse's;
-    `planned_at` is the head at which this version of it was sent."""
+    """A keeper's transaction in the chain. `cost` is wei; `events` are vault's and clearinghouse's."""
 
     row: Sent
     block: int
@@ -256,7 +255,7 @@ class Act:
             if one.row.is_cancel:
                 continue
             if not one.did_something:
-                between = range(one.row.bumped_at + 1, one.block + 1)
+                between = range(one.row.planned_at + 1, one.block + 1)
                 assert others & set(between), self.told([one])
             for event in one.events:
                 if event.name == "Liquidated":
@@ -292,7 +291,7 @@ class Act:
     def told(mined: Sequence[Mined]) -> str:
         """Transactions in words."""
         return "\n".join(
-            f"{one.row.kind} {one.row.accounts} nonce {one.row.nonce}, sent at {one.row.bumped_at}, "
+            f"{one.row.kind} {one.row.accounts} nonce {one.row.nonce}, planned at {one.row.planned_at}, "
             f"mined in {one.block}: {one.row.outcome} {one.row.reason}"
             for one in mined
         )

@@ -14,7 +14,7 @@ import pytest
 from ballast.errors import NodeError, Reverted
 from ballast.keeper.actions import Kind
 from ballast.keeper.rpc import Rpc
-from ballast.keeper.sender import DAY, HOUR, NotSent
+from ballast.keeper.sender import DAY, GAS_SPARE, HOUR, NotSent
 from ballast.keeper.trial import Outraced
 from tests.support import flaky_rpc
 from tests.support.job import ETHER, SETTINGS, Site
@@ -179,7 +179,7 @@ def test_out_of_gas_is_tried_with_more(site: Site) -> None:
     assert site.outcomes() == [(0, "mined", "out of gas")]
     more = site.trial.needed(action)
     assert more > 2 * gas
-    assert site.sender.send(action, more, site.head()).gas == (more + more // 2) * 130 // 100
+    assert site.sender.send(action, more, site.head()).gas == (more + more // 2) * 130 // 100 + GAS_SPARE
     site.mine()
     assert site.outcomes()[1] == (1, "mined", "done")
 
@@ -219,7 +219,7 @@ def test_a_block_that_is_no_longer_there(site: Site) -> None:
 def test_no_more_is_spent_than_allowed(site: Site) -> None:
     action = site.action(1)
     gas = site.trial.needed(action)
-    cost = gas * 130 // 100 * site.sender.fees(site.head()).most
+    cost = (gas * 130 // 100 + GAS_SPARE) * site.sender.fees(site.head()).most
     site.sender = site.start(replace(SETTINGS, max_spend_hour=4 * cost))
     site.sender.send(action, gas, site.head())
     site.do(site.action(2), gas)
@@ -240,7 +240,7 @@ def test_no_more_is_spent_than_allowed(site: Site) -> None:
 def test_a_crash_finds_half_of_the_budget(site: Site) -> None:
     action = site.action(1)
     gas = site.trial.needed(action)
-    cost = gas * 130 // 100 * site.sender.fees(site.head()).most
+    cost = (gas * 130 // 100 + GAS_SPARE) * site.sender.fees(site.head()).most
     site.sender = site.start(replace(SETTINGS, max_spend_day=2 * cost))
     site.sender.send(action, gas, site.head())
     for kind in (Kind.SETTLE, Kind.REFRESH):
