@@ -149,6 +149,11 @@ class Stage:
         self.node.ask("evm_mine")
         return time.time()
 
+    def reorganise(self, blocks: int) -> None:
+        """Replace the last blocks by empty ones; what was reported in them is reported again."""
+        self.stand_in.reorganise(blocks)
+        self.timestamp = self._reported = self.node.block()[1]
+
     def report(self, prices: Mapping[int, int], seconds: int = BLOCK_SECONDS) -> None:
         """Put signed prices (WAD) into the pool, for a block `seconds` after the last one."""
         self.prices.update(prices)

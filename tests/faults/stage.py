@@ -70,6 +70,8 @@ class Act:
         self.watch = Follower(node, open_store("sqlite://"), stage.built.record)
         self.house = contracts.interface(contracts.CLEARINGHOUSE)
         self.vault = contracts.interface(contracts.VAULT)
+        self.news: set[int] = set()
+        """Blocks that changed what there is to do, beside those with a report."""
 
     # Going on
 
@@ -227,14 +229,7 @@ class Act:
         return found
 
     def _mined(self, row: Sent, receipt: dict[str, Any]) -> Mined:
-        logs = [
-            Log(
-                checksum(log["address"]),
-                [bytes.fromhex(topic[2:]) for topic in log["topics"]],
-                bytes.fromhex(log["data"][2:]),
-            )
-            for log in receipt["logs"]
-        ]
+        logs = [_log(log) for log in receipt["logs"]]
         own = (self.watch.clearinghouse, self.watch.vault)
         events = [
             event
@@ -250,7 +245,7 @@ class Act:
     def nothing_was_done_twice(self, mined: Sequence[Mined]) -> None:
         """What came to nothing was planned before a price or somebody else's transaction that came
         first; and no take-over brought less than its gas."""
-        others = self._news()
+        others = self._news() | self.news
         for one in mined:
             if one.row.is_cancel:
                 continue
@@ -262,6 +257,14 @@ class Act:
                     share = self._liquidator_share(event.market)
                     brought = event.penalty_quote * share // BPS + event.reward_quote
                     assert brought >= one.cost * NATIVE_QUOTE, self.told([one])
+
+    def forced(self, after: int, last: int) -> list[Event]:
+        """Take-overs and deleveragings in the blocks after one up to another."""
+        wanted = {"address": self.watch.clearinghouse}
+        wanted |= {"fromBlock": hex(after + 1), "toBlock": hex(last)}
+        logs = [_log(log) for log in self.stage.node.ask("eth_getLogs", wanted)]
+        events = self.house.decode_logs(logs, self.watch.clearinghouse)
+        return [event for event in events if event.name in ("Liquidated", "Deleveraged")]
 
     def _liquidator_share(self, market: int) -> int:
         params = self.stage.client().clearinghouse.view.market_params(market)
@@ -295,6 +298,11 @@ class Act:
             f"mined in {one.block}: {one.row.outcome} {one.row.reason}"
             for one in mined
         )
+
+
+def _log(raw: dict[str, Any]) -> Log:
+    topics = [bytes.fromhex(topic[2:]) for topic in raw["topics"]]
+    return Log(checksum(raw["address"]), topics, bytes.fromhex(raw["data"][2:]))
 
 
 def hire(
