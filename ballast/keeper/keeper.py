@@ -21,7 +21,7 @@ import structlog
 from ballast import contracts
 from ballast.config import MarketParams
 from ballast.errors import BallastError, NodeError, NodeRefused, Reverted
-from ballast.keeper.actions import Action, Kind, halves
+from ballast.keeper.actions import Action, Kind, halves, spread
 from ballast.keeper.blocks import Block
 from ballast.keeper.follower import Follower
 from ballast.keeper.metrics import Metrics
@@ -140,7 +140,7 @@ class Keeper:
         for action in made.actions:
             self.metrics.planned.labels(action.kind).inc()
         try:
-            for action in made.actions:
+            for action in spread(made.actions, self._trial.address):
                 self._do(action, head, now, settings)
         except NotSent as error:
             _log.warning("no more at this block", why=error.why, text=str(error))

@@ -344,17 +344,21 @@ class _Planner:
         for number, account in self._free(map(int, worst)):
             if len(found) >= self._settings.max_refresh:
                 break
-            if self._is_ranked_wrongly(number):
-                found.append(actions.refresh(self._target, account))
+            tier = self._tier(number)
+            if self._is_ranked_wrongly(number, tier):
+                found.append(actions.refresh(self._target, account, tier))
         return found
 
-    def _is_ranked_wrongly(self, number: int) -> bool:
+    def _tier(self, number: int) -> int:
         prices = self._now.prices
         equity, _ = self._columns.exact(number, prices, self._now.timestamp)
         legs = self._account(number).legs.values()
         notional = sum(-(-leg.size * prices[leg.market] // WAD) for leg in legs)
-        tier = grid.tier_of(notional, equity)
+        return grid.tier_of(notional, equity)
+
+    def _is_ranked_wrongly(self, number: int, tier: int) -> bool:
         least = self._settings.refresh_tiers
+        legs = self._account(number).legs.values()
         return any(leg.size and abs(leg.tier - tier) >= least for leg in legs)
 
 
