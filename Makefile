@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NODE_STAMP := node_modules/.installed
-SOURCES := ballast scripts tests
+SOURCES := ballast bots scripts tests
 
 JOBS ?= 2
 TESTS ?= tests

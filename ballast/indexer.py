@@ -187,6 +187,10 @@ class Indexer:
         has nothing."""
         return self._account(account, funding) if account in self._accounts else _NOTHING
 
+    def cash(self, account: bytes) -> int:
+        """An account's cash, WAD; also of one that has not chosen a group, which is in no shard."""
+        return self._cash.get(int.from_bytes(account, "big"), 0)
+
     def changes(self) -> tuple[set[bytes], set[int]]:
         """Accounts with an event of their own, and buckets (claims included) that moved under
         their members, since the last call of this method."""

@@ -33,7 +33,7 @@ def look(block: Any, context: Annotated[Context, TaskiqDepends()]) -> dict[str, 
     if not _turn.acquire(blocking=False):
         return None
     try:
-        made = context.state.keeper.step()
+        made = context.state.keeper.look()
     finally:
         _turn.release()
     if made is None:

@@ -44,8 +44,9 @@ class Transaction:
 class Block:
     """A block that was taken in.
 
-    With `is_rewind` it is the one the mirror went back to: whatever was reported of later blocks is
-    void. It has no transactions then; those of the new branch follow.
+    With `is_rewind` it is one the mirror was put to: what was told of other blocks after it is
+    void, and what was told before may not be all. It has no transactions then; those of the blocks
+    after it follow.
     """
 
     header: Header

@@ -28,7 +28,7 @@ from ballast.abi import Event, Function, checksum
 from ballast.columns import Columns
 from ballast.contract import Contract, Interface
 from ballast.errors import BallastError, ConfigError, NodeError
-from ballast.indexer import Changes, Indexer
+from ballast.indexer import Changes, Indexer, IndexerError
 from ballast.keeper.blocks import Block, Entry, Header, Transaction
 from ballast.keeper.source import Moved, RawBlock, RawTransaction, Source
 from ballast.keeper.store import KEPT_EMPTY_BLOCKS, Store, StoreError
@@ -43,6 +43,8 @@ CHECKPOINT_LOGS = 10_000
 """Logs (or accounts, where these are more) from one checkpoint to the next, at least."""
 MOST_MOVES = 8
 """How often the chain may be reorganised under one `catch_up`."""
+MOST_TOLD = 4_096
+"""Blocks that one `catch_up` returns at most."""
 _FORKS_ASKED = 16
 
 STALE = 1
@@ -118,20 +120,15 @@ class Follower:
 
         Returns the blocks taken in, the earliest first: all of the last `DEPTH`, and of earlier
         ones those with logs of the vault or the clearinghouse. A block with `is_rewind` comes
-        before those of a new branch. Raises `NodeError` where the node does not answer or its chain
-        does not hold still, `IndexerError` where its logs are not whole, `StoreError`: the mirror
-        is then as it is after `head`, and what was taken in is returned by the next call.
+        before those of a new branch, and in the place of those beyond `MOST_TOLD`. Raises
+        `NodeError` where the node does not answer or its chain does not hold still, `IndexerError`
+        where its logs are not whole, `FollowError`, `StoreError`: the mirror is then as it is after
+        `head`, and what was taken in is returned by the next call.
         """
-        moved: Moved | None = None
-        for _ in range(MOST_MOVES):
-            try:
-                self._advance(to)
-                break
-            except Moved as error:
-                moved = error
-        else:
-            raise NodeError(f"the node's chain does not hold still: {moved}")
-        self.columns.update(self._head.timestamp)
+        try:
+            self._advance_while_it_moves(to)
+        finally:
+            self.columns.update(self._head.timestamp)
         told, self._untold = self._untold, []
         return told
 
@@ -141,6 +138,15 @@ class Follower:
         kept = self._store.header_at(max(number, self._anchor.number))
         self._go_back(kept or self._anchor)
         self.columns.update(self._head.timestamp)
+
+    def _advance_while_it_moves(self, to: int | None) -> None:
+        moved: Moved | None = None
+        for _ in range(MOST_MOVES):
+            try:
+                return self._advance(to)
+            except Moved as error:
+                moved = error
+        raise NodeError(f"the node's chain does not hold still: {moved}")
 
     def _advance(self, to: int | None) -> None:
         last = self._source.latest()
@@ -199,9 +205,15 @@ class Follower:
         self._head = blocks[-1].header
         self._recent += noted
         self._trim()
-        self._untold += blocks
+        self._tell(blocks)
         self._new_logs += sum(len(t.entries) for b in blocks for t in b.transactions)
         self._save()
+
+    def _tell(self, blocks: list[Block]) -> None:
+        self._untold += blocks
+        if len(self._untold) > MOST_TOLD:
+            *_, before = self._untold[:-MOST_TOLD]
+            self._untold = [Block(before.header, is_rewind=True), *self._untold[-MOST_TOLD:]]
 
     def _apply(self, block: Block) -> None:
         own = (self.vault, self.clearinghouse)
@@ -245,11 +257,19 @@ class Follower:
             self._load()
         self._count_new_logs()
         self._in_step = True
-        self._untold.append(Block(fork, is_rewind=True))
+        self._tell([Block(fork, is_rewind=True)])
 
     def _load(self) -> None:
-        """The mirror from the newest checkpoint and the logs since, as far as the store goes; the
-        last `DEPTH` blocks so that they can be taken back."""
+        """The mirror from the store; from the deployment on, where logs are missing there."""
+        try:
+            self._rebuild()
+        except IndexerError:
+            self._store.drop_after(self._anchor.number)
+            self._rebuild()
+
+    def _rebuild(self) -> None:
+        """The mirror from a checkpoint and the logs since, as far as the store goes; the last
+        `DEPTH` blocks so that they can be taken back."""
         head = self._store.head() or self._anchor
         self._base = self._store.header_at(head.number - DEPTH) or self._anchor
         self.indexer = Indexer(self.vault, self.clearinghouse, self.group)

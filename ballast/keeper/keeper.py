@@ -102,15 +102,21 @@ class Keeper:
     def run(self, stop: threading.Event) -> None:
         """Go on until `stop` is set; the step in hand is finished."""
         while not stop.is_set():
-            try:
-                self.step()
-                self._last_error = None
-            except Exception as error:
-                self._last_error = f"{type(error).__name__}: {error}"
-                self.metrics.errors.labels(type(error).__name__).inc()
-                unknown = not isinstance(error, BallastError)
-                _log.error("step failed", error=self._last_error, exc_info=unknown)
+            self.look()
             stop.wait(self._pace.poll_seconds)
+
+    def look(self) -> Plan | None:
+        """`step`, with whatever goes wrong counted and told."""
+        made = None
+        try:
+            made = self.step()
+            self._last_error = None
+        except Exception as error:
+            self._last_error = f"{type(error).__name__}: {error}"
+            self.metrics.errors.labels(type(error).__name__).inc()
+            unknown = not isinstance(error, BallastError)
+            _log.error("step failed", error=self._last_error, exc_info=unknown)
+        return made
 
     def step(self) -> Plan | None:
         """Work the chain's latest block through; None where it has been already.

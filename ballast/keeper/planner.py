@@ -255,8 +255,11 @@ class _Planner:
     def _means(self) -> Means | None:
         """The liquidator's, where it may take over anything at all."""
         own = self._settings.liquidator
-        if own is None or own not in self._book.accounts:
+        if own is None:
             return None
+        if own not in self._book.accounts:
+            cash = self._columns.indexer.cash(own)
+            return Means(Account(0, cash, 0, 0, {}), cash - self._now.bound_quote)
         account = self._book.accounts[own]
         statuses = [self._now.statuses.get(market, STALE) for market in account.legs]
         if account.debt or any(status & STALE for status in statuses):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from ballast import contracts
 from ballast.errors import ConfigError, NodeError
@@ -25,7 +26,7 @@ from ballast.indexer import IndexerError
 from ballast.keeper import follower as module
 from ballast.keeper import source
 from ballast.keeper.follower import AuditError, Follower, FollowError
-from ballast.keeper.store import Store, StoreError, open_store
+from ballast.keeper.store import Store, StoreError, logs, open_store
 from ballast.node import Node
 from tests.support import flaky_rpc as flaky
 from tests.support.live import PUBLISHERS, SECOND_GROUP, Live, live
@@ -419,6 +420,32 @@ def test_node_that_leaves_logs_out(market: Live, store: Store) -> None:
         assert (known(follower), follower.head) == before
         proxy.fault = lambda exchange: None
         follower.catch_up()
+    same(follower, market)
+
+
+def test_logs_stored_that_are_not_whole(market: Live, store: Store) -> None:
+    """What is read from the database contradicts itself: it is read again from the chain."""
+    Follower(market.node, store, market.record).catch_up()
+    with store.engine.begin() as connection:
+        vault = market.record.contracts[contracts.VAULT]
+        middle = (market.record.block + market.chain.block_number) // 2
+        lost = delete(logs).where(logs.c.address == vault, logs.c.block < middle)
+        assert connection.execute(lost).rowcount > 10
+    again = Follower(market.node, store, market.record)
+    assert again.head.number == market.record.block
+    again.catch_up()
+    same(again, market)
+
+
+def test_long_history_is_told_from_its_end(
+    market: Live, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_TOLD", 10)
+    follower = Follower(market.node, store, market.record)
+    first, *told = follower.catch_up()
+    head = market.chain.block_number
+    assert [block.number for block in told] == list(range(head - 9, head + 1))
+    assert (first.number, first.is_rewind, first.transactions) == (head - 10, True, ())
     same(follower, market)
 
 

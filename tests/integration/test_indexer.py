@@ -50,7 +50,7 @@ class Followed:
         def followed(*args, **kwargs):
             receipt = send(*args, **kwargs)
             self.logs.append((receipt.logs, chain.block_number, chain.timestamp))
-            self.indexer.apply(*self.logs[-1])
+            self.take_twice()
             return receipt
 
         # The deployment's own calls are replayed: listing and groups come before the first trade.
@@ -69,6 +69,19 @@ class Followed:
             receipt = world.clearing.send.set_market(market, tuple(params), sender=OWNER)
             logs = sorted(receipt.logs, key=lambda log: log.topics[0] != _topic(world, "MarketSet"))
             self.indexer.apply(logs, world.chain.block_number, world.chain.timestamp)
+
+    def take_twice(self) -> None:
+        """The last transaction in, back, and in again: it leaves no trace when it is taken back."""
+        before = self.known()
+        changes = self.indexer.watch()
+        self.indexer.apply(*self.logs[-1])
+        self.indexer.undo(changes)
+        assert self.known() == before
+        self.indexer.apply(*self.logs[-1])
+
+    def known(self) -> dict[str, list[str]]:
+        """All that the indexer knows, in an order of its own."""
+        return {name: sorted(map(repr, rows)) for name, rows in self.indexer.state().items()}
 
     def compare(self) -> None:
         """Everything, exactly."""

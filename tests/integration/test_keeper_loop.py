@@ -90,6 +90,17 @@ def test_step_by_step(market: Live, tmp_path: Path) -> None:
     assert told["head"] == market.chain.block_number
 
 
+def test_a_keeper_of_one_group_leaves_the_others_alone(market: Live, tmp_path: Path) -> None:
+    crash(market)
+    made = take(market, tmp_path, group=2, key=RIVAL).keeper.step()
+    assert made is not None
+    assert made.actions == []
+    made = take(market, tmp_path, group=1).keeper.step()
+    assert made is not None
+    assert [str(action.kind) for action in made.actions] == ["deleverage", "liquidate"]
+    assert is_resolved(market)
+
+
 def test_two_keepers_race(market: Live, tmp_path: Path) -> None:
     hands = [take(market, tmp_path, key=key) for key in (KEY, RIVAL)]
     crash(market)

@@ -30,11 +30,13 @@ class Hand:
         key: LocalAccount = KEY,
         send: SendSettings | None = None,
         pace: Pace | None = None,
+        group: int | None = None,
     ) -> None:
-        self.store: Store = open_store(f"sqlite:///{folder}/{key.address}.db")
+        self.store: Store = open_store(f"sqlite:///{folder}/{key.address}-{group}.db")
         settings = KeeperSettings(
             url,
             record,
+            group,
             plan=PlanSettings(liquidator=account_id(key.address), max_refresh=0),
             send=send or SendSettings(max_spend_day=WAD, max_spend_hour=WAD),
             native_market=2,
