@@ -49,8 +49,8 @@ class StandIn:
 
     `block_seconds` 0 mines a block with each transaction. `folder` keeps `state.json` and `log.txt`
     (default: a temporary one, gone with `stop`); a state file that is there is gone on with.
-    `base_fee_wei` fixes the first block's base fee. A request waits `answer_seconds`, at most. `args`
-    are further options of anvil.
+    `base_fee_wei` fixes the first block's base fee. A request waits `answer_seconds` at most.
+    `args` are further options of anvil.
     """
 
     def __init__(

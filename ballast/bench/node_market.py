@@ -13,6 +13,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+from eth_typing import HexStr
 
 from ballast import scenario
 from ballast.bench.hall import Hall, HallConfig, people
@@ -180,7 +183,7 @@ class Stage:
                 "nonce": int(
                     self.node.ask("eth_getTransactionCount", REPORTER.address, "pending"), 16
                 ),
-                "to": client.oracle.address,
+                "to": HexStr(client.oracle.address),
                 "data": data,
                 "value": 0,
                 "gas": REPORT_GAS,
@@ -189,16 +192,16 @@ class Stage:
         )
         self.node.ask("eth_sendRawTransaction", "0x" + bytes(signed.raw_transaction).hex())
 
-    def receipts(self, sender: str) -> list[dict[str, object]]:
+    def receipts(self, sender: str) -> list[dict[str, Any]]:
         """Receipts of an address's transactions since the stage began, in order."""
         numbers = range(self.start + 1, self.node.block()[0] + 1)
-        found: list[dict[str, object]] = []
+        found: list[dict[str, Any]] = []
         calls = [("eth_getBlockReceipts", (hex(number),)) for number in numbers]
         for answer in self._asked(calls):
             found += [r for r in answer if r["from"].lower() == sender.lower()]
         return found
 
-    def _asked(self, calls: Sequence[tuple[str, Sequence[object]]]) -> list[list[dict[str, str]]]:
+    def _asked(self, calls: Sequence[tuple[str, Sequence[object]]]) -> list[list[dict[str, Any]]]:
         found = self.node.ask_many(calls)
         for answer in found:
             if isinstance(answer, NodeError):

@@ -54,9 +54,7 @@ class Taped(Followed):
         self.tape.append(Told(self.block_number, self.timestamp, sender, to, data, receipt))
         return receipt
 
-    def deploy(
-        self, initcode: bytes, *, sender: str, **options: Any
-    ) -> tuple[str, RevmReceipt]:
+    def deploy(self, initcode: bytes, *, sender: str, **options: Any) -> tuple[str, RevmReceipt]:
         """As of `Revm`."""
         address, receipt = super().deploy(initcode, sender=sender, **options)
         told = Told(self.block_number, self.timestamp, sender, None, initcode, receipt)

@@ -391,7 +391,6 @@ class Sender:
         if row.missing_since is not None:
             row.missing_since = None
             self._save(row)
-        useless = None
         if not self._rpc.knows(row.hashes[-1]):
             useless = self._useless(row)
             if useless is None:
@@ -404,9 +403,11 @@ class Sender:
                     self._replace(row, head, None)
                 else:
                     self._tell("resent", row)
-                return
-        if useless is not None or head.number - row.bumped_at >= self.settings.stuck_blocks:
-            self._replace(row, head, useless or self._useless(row))
+            else:
+                self._replace(row, head, useless, is_pooled=False)
+            return
+        if head.number - row.bumped_at >= self.settings.stuck_blocks:
+            self._replace(row, head, self._useless(row))
 
     def _useless(self, row: Sent) -> str | None:
         """Why a row's transaction would no longer do anything; None where it would."""
@@ -418,21 +419,27 @@ class Sender:
             return str(error)
         return None
 
-    def _replace(self, row: Sent, head: Head, useless: str | None) -> None:
+    def _replace(self, row: Sent, head: Head, useless: str | None, is_pooled: bool = True) -> None:
         """Send the next version of a row, at higher fees; a transfer of nothing where the action
-        has become useless."""
+        has become useless. One that no pool has (`is_pooled`) need not be outbid, and later nonces
+        wait for it: neither the highest fee nor the budget holds its transfer back."""
         tip = max(_raised(row.tip, BUMP_PERCENT), self._at(head).tip)
         most = max(_raised(row.max_fee, BUMP_PERCENT), 2 * head.base_fee + tip)
         most = min(most, self.settings.max_fee)
-        if most < _raised(row.max_fee, LEAST_BUMP_PERCENT):
+        if is_pooled and most < _raised(row.max_fee, LEAST_BUMP_PERCENT):
             _log.warning("stuck at the highest fee", nonce=row.nonce, max_fee=row.max_fee)
             return
+        cancel = row.is_cancel or useless is not None
+        set_aside = row.max_fee * row.gas
+        if cancel and not is_pooled:
+            most = min(most, set_aside // TRANSFER_GAS)
+        more = most * (TRANSFER_GAS if cancel else row.gas) - set_aside
         try:
-            self._afford(row.kind, row.gas * (most - row.max_fee))
+            if more > 0:
+                self._afford(row.kind, more)
         except NotSent as error:
             _log.warning("stuck", nonce=row.nonce, why=str(error))
             return
-        cancel = row.is_cancel or useless is not None
         row.reason = useless or row.reason
         row.bumped_at, row.bumps = head.number, row.bumps + 1
         self._sign(row, most, tip, cancel)

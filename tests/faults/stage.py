@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from eth_account.signers.local import LocalAccount
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from ballast import contracts, scenario
 from ballast.abi import Event, checksum
 from ballast.bench.crash_run import minute_prices
 from ballast.bench.keeper_process import KeeperProcess
-from ballast.bench.node_market import BLOCK_SECONDS, ETHER, KEEPERS, Stage
+from ballast.bench.node_market import ETHER, KEEPERS, Stage
 from ballast.chain import Log
 from ballast.contract import Contract
-from ballast.keeper.blocks import Header
 from ballast.keeper.follower import Follower
 from ballast.keeper.sent import Sent
 from ballast.keeper.settings import Options
@@ -25,8 +24,6 @@ from ballast.keeper.store import open_store
 from ballast.keeper.view import BlockView
 from ballast.mirror import BPS, WAD, Book, Reader
 from ballast.node import Node
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 START_SECONDS = 180
 WORST = (18, 38)
@@ -42,7 +39,8 @@ WEI_AN_EVENT = 64
 
 @dataclass(frozen=True)
 class Mined:
-    """A keeper's transaction in the chain. `cost` is wei; `events` are vault's and clearinghouse's."""
+    """A keeper's transaction in the chain. `cost` is wei; `events` are vault's and
+    clearinghouse's."""
 
     row: Sent
     block: int
@@ -294,8 +292,8 @@ class Act:
     def told(mined: Sequence[Mined]) -> str:
         """Transactions in words."""
         return "\n".join(
-            f"{one.row.kind} {one.row.accounts} nonce {one.row.nonce}, planned at {one.row.planned_at}, "
-            f"mined in {one.block}: {one.row.outcome} {one.row.reason}"
+            f"{one.row.kind} {one.row.accounts} nonce {one.row.nonce}, planned at "
+            f"{one.row.planned_at}, mined in {one.block}: {one.row.outcome} {one.row.reason}"
             for one in mined
         )
 

@@ -128,6 +128,24 @@ def test_a_stuck_transaction_that_has_become_useless_makes_room(site: Site) -> N
     assert (first.gas_used, first.reason) == (21_000, "waterfall: account solvent")
 
 
+@pytest.mark.parametrize("bound", ["fee", "budget"])
+def test_a_hole_is_filled_at_the_bounds(site: Site, bound: str) -> None:
+    """Useless by now, and in no pool: what comes after it waits, whatever the bounds say."""
+    fees = site.sender.fees(site.head())
+    first = site.do(site.action(1))
+    if bound == "fee":
+        site.sender = site.start(replace(SETTINGS, max_fee=fees.most))
+    else:
+        cost = (first.gas + 1) * fees.most
+        site.sender = site.start(replace(SETTINGS, max_spend_day=cost, max_spend_hour=cost))
+    site.rivals("work", 1)
+    site.rpc.ask("anvil_dropTransaction", first.hashes[0])
+    site.rpc.ask("anvil_mine", "0x1")
+    site.check()
+    site.mine()
+    assert site.outcomes() == [(0, "mined", "cancelled")]
+
+
 def test_transactions_dropped_from_the_pool_are_sent_again(site: Site) -> None:
     first = site.do(site.action(1))
     site.do(site.action(2))
@@ -179,7 +197,8 @@ def test_out_of_gas_is_tried_with_more(site: Site) -> None:
     assert site.outcomes() == [(0, "mined", "out of gas")]
     more = site.trial.needed(action)
     assert more > 2 * gas
-    assert site.sender.send(action, more, site.head()).gas == (more + more // 2) * 130 // 100 + GAS_SPARE
+    given = site.sender.send(action, more, site.head()).gas
+    assert given == (more + more // 2) * 130 // 100 + GAS_SPARE
     site.mine()
     assert site.outcomes()[1] == (1, "mined", "done")
 
