@@ -163,7 +163,10 @@ class Keeper:
             settings = replace(settings, native_quote=native)
         busy: frozenset[bytes] = frozenset()
         bound = 0
-        if self._sender is not None:
+        if self._sender is None:
+            gas_price = head.base_fee + self._rpc.tip()
+        else:
+            gas_price = self._sender.gas_price(head)
             rows = self._sender.busy(head.number)
             busy = frozenset(bytes.fromhex(name) for row in rows for name in row.accounts)
             bound = sum(row.margin_quote for row in rows)
@@ -174,7 +177,7 @@ class Keeper:
             statuses={market: quote.status for market, quote in quotes.items()},
             params=self._params,
             adl_params=self._adl_params,
-            gas_price=head.base_fee + self._rpc.tip(),
+            gas_price=gas_price,
             busy=busy,
             bound_quote=bound,
         )

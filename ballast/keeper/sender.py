@@ -70,12 +70,14 @@ class NotSent(BallastError):
 
 @dataclass(frozen=True)
 class SendSettings:
-    """What a sender may do. Fees are wei a gas, `max_spend_*` wei.
+    """What a sender may do. Fees are wei a gas, `max_spend_*` wei. A first offer tips what the node
+    suggests, `max_tip` at most: a node suggests what somebody has just paid, however much.
 
     `stuck_blocks` in the pool make a transaction stuck, `confirmations` blocks upon its own final.
     """
 
     max_fee: int = 100 * 10**9
+    max_tip: int = 3 * 10**9
     max_spend_day: int = 10**17
     max_spend_hour: int = 10**17
     max_in_flight: int = 8
@@ -103,7 +105,7 @@ class Event:
 
 @dataclass(frozen=True)
 class _Asked:
-    """The tip (wei a gas) and the signer's next nonce, by the node, at a block (hash)."""
+    """The tip to offer (wei a gas) and the signer's next nonce, by the node, at a block (hash)."""
 
     block: str
     tip: int
@@ -166,11 +168,15 @@ class Sender:
                 total += (row.gas_used or 0) * (row.gas_price or 0)
         return total
 
+    def gas_price(self, head: Head) -> int:
+        """What a gas likely costs, wei."""
+        return head.base_fee + self._at(head).tip
+
     def fees(self, head: Head) -> Fees:
         """What to offer now. Raises `NotSent` where that is more than allowed."""
-        tip = self._at(head).tip
-        if head.base_fee + tip > self.settings.max_fee:
-            raise NotSent("fee", f"a gas costs {head.base_fee + tip} wei: see --max-fee")
+        if head.base_fee >= self.settings.max_fee:
+            raise NotSent("fee", f"a gas costs {head.base_fee} wei and a tip: see --max-fee")
+        tip = min(self._at(head).tip, self.settings.max_fee - head.base_fee)
         most = min(2 * head.base_fee + tip, self.settings.max_fee)
         return Fees(most, tip, head.base_fee + tip)
 
@@ -178,7 +184,8 @@ class Sender:
         """What the node says at a head: asked once, not for every transaction."""
         if self._asked.block != head.hash:
             nonce = self._rpc.nonce(self.address, "pending")
-            self._asked = _Asked(head.hash, max(self._rpc.tip(), 1), nonce)
+            tip = min(max(self._rpc.tip(), 1), self.settings.max_tip)
+            self._asked = _Asked(head.hash, tip, nonce)
         return self._asked
 
     # Sending

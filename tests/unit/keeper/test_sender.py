@@ -113,6 +113,19 @@ def test_fees_end_at_the_bound(site: Site) -> None:
     assert refusal.value.why == "fee"
 
 
+def test_somebody_elses_tip_is_not_ours(site: Site) -> None:
+    site.rivals("work", 9, fee=90 * GWEI)
+    site.rpc.ask("anvil_mine", "0x1")
+    assert site.rpc.tip() > 80 * GWEI
+    row = site.do(site.action(1))
+    assert row.tip == SETTINGS.max_tip
+    assert row.max_fee <= 2 * site.head().base_fee + SETTINGS.max_tip
+    # A tip that does not fit below the highest fee is less, as long as there is any.
+    least = site.head().base_fee + GWEI
+    site.sender = site.start(replace(SETTINGS, max_fee=least))
+    assert site.do(site.action(2)).tip == GWEI
+
+
 def test_a_stuck_transaction_that_has_become_useless_makes_room(site: Site) -> None:
     site.do(site.action(1))
     site.do(site.action(2))
