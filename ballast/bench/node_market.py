@@ -34,6 +34,7 @@ from ballast.standin import StandIn
 CHAIN_ID = 31_337
 BLOCK_SECONDS = 12
 GAS_LIMIT = 30_000_000
+MAX_EXPIRY = 2**40 - 1
 GWEI = 10**9
 ETHER = 10**18
 KEEPERS = [key_from_label(f"keeper {number}") for number in range(5)]
@@ -89,10 +90,14 @@ def build(accounts: int, folder: Path, seed: int = 1) -> Built:
 
 
 def _fund_keepers(hall: Hall) -> None:
-    """Each could carry the whole book, so that nothing is left for want of margin."""
+    """Each could carry the whole book, so that nothing is left for want of margin; and lets the
+    batch contract take over for it."""
     interest = sum(hall.indexer.interest(m) * price // WAD for m, price in hall.prices.items())
     for key in KEEPERS:
         hall.pay(account_id(key.address), interest)
+        hall.client.clearinghouse.send.set_operator(
+            hall.client.batch.address, MAX_EXPIRY, sender=key.address
+        )
 
 
 class Stage:

@@ -13,6 +13,8 @@ from ballast.abi import Function
 
 DELEVERAGE_MANY = 32
 """Accounts one `deleverage_many` takes at most."""
+LIQUIDATE_MANY = 32
+"""Take-overs of one `liquidate_many`, at most."""
 AS_URGENT = 8
 """Of one kind so many, next to each other by urgency, may change places."""
 
@@ -35,7 +37,12 @@ GAS = {
 """What one account's call needs, roughly: what is sent has been estimated by the node."""
 
 OUTRACED = frozenset(
-    {"waterfall: account solvent", "liquidation: account healthy", "liquidation: no position"}
+    {
+        "waterfall: account solvent",
+        "liquidation: account healthy",
+        "liquidation: no position",
+        "batch: nothing taken",
+    }
 )
 """Reasons that mean that somebody else has done it, or that the price has."""
 
@@ -47,7 +54,8 @@ class Action:
     `key` is the same for the same thing to be done: while one is under way no other is sent.
     `gas` is a guess; `reward_quote` is what the call is expected to bring its caller, WAD;
     `margin_quote` what of the liquidator's margin it will bind, WAD; `market` and `size` (base,
-    WAD) are set where a leg is meant, `tier` where a rank is.
+    WAD) are set where a leg is meant, `tier` where a rank is, `parts` where one transaction does
+    what several could.
     """
 
     kind: Kind
@@ -61,6 +69,7 @@ class Action:
     market: int = 0
     size: int = 0
     tier: int = 0
+    parts: tuple[Action, ...] = ()
 
 
 def deleverage(target: str, accounts: Sequence[bytes], reward_quote: int) -> Action:
@@ -89,6 +98,24 @@ def liquidate(
     )
 
 
+def liquidate_many(batch: str, found: Sequence[Action], liquidator: bytes) -> Action:
+    """Several take-overs by the contract at `batch`, up to `LIQUIDATE_MANY`."""
+    taken = [(one.accounts[0], one.market, one.size) for one in found]
+    many = contracts.interface(contracts.LIQUIDATION_BATCH).function("liquidate_many", 2)
+    legs = [account + market.to_bytes(32, "big") for account, market, _ in taken]
+    return Action(
+        Kind.LIQUIDATE,
+        batch,
+        many.encode((taken, liquidator)),
+        tuple(account for account, _, _ in taken),
+        _key(Kind.LIQUIDATE, legs, 0),
+        sum(one.gas for one in found),
+        sum(one.reward_quote for one in found),
+        sum(one.margin_quote for one in found),
+        parts=tuple(found),
+    )
+
+
 def settle(target: str, account: bytes) -> Action:
     """Let an account's losses pay the claims that wait."""
     return _action(Kind.SETTLE, target, _function("settle", 1).encode((account,)), (account,))
@@ -101,7 +128,10 @@ def refresh(target: str, account: bytes, tier: int) -> Action:
 
 
 def halves(action: Action) -> list[Action]:
-    """The two halves of a batch, nothing where it cannot be divided."""
+    """The two halves of a batch (of take-overs: each by itself), nothing where it cannot be
+    divided."""
+    if action.parts:
+        return list(action.parts)
     middle = len(action.accounts) // 2
     if action.kind is not Kind.DELEVERAGE or not middle:
         return []

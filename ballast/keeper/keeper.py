@@ -31,11 +31,14 @@ from ballast.keeper.sender import DAY, HOUR, NotSent, Sender
 from ballast.keeper.sent import PENDING
 from ballast.keeper.trial import Outraced, Trial
 from ballast.mirror import WAD
+from ballast.signing import owner_of
 from ballast.model import grid
 
 _ENOUGH = ("in flight", "budget", "fee", "refused")
 """Why nothing more is tried at this block."""
-_PARAMETERS = frozenset({"MarketSet", "AdlSet"})
+_PARAMETERS = frozenset({"MarketSet", "AdlSet", "OperatorSet"})
+_LEAST_SECONDS = 300
+"""For so long the batch contract must still be let operate the liquidator's account."""
 _log = structlog.get_logger("keeper")
 
 
@@ -71,6 +74,7 @@ class Keeper:
         self._pace = pace or Pace()
         self._params: dict[int, MarketParams] = {}
         self._adl_params = 0, 0
+        self._batch_until = 0
         self._seen = ""
         self._seen_at = time.monotonic()
         self._last_action: dict[str, Any] | None = None
@@ -161,6 +165,8 @@ class Keeper:
         if self._native_market is not None:
             native = prices.get(self._native_market, 0)
             settings = replace(settings, native_quote=native)
+        if self._batch_until > head.timestamp + _LEAST_SECONDS:
+            settings = replace(settings, batch=self._batch())
         busy: frozenset[bytes] = frozenset()
         bound = 0
         if self._sender is None:
@@ -251,6 +257,12 @@ class Keeper:
         markets = self._follower.indexer.maintenance_bps
         self._params = {market: MarketParams(*view("market_params", market)) for market in markets}
         self._adl_params = tuple(view("adl_params"))
+        batch, own = self._batch(), self._settings.liquidator
+        if batch is not None and own is not None:
+            self._batch_until = view("operator_expiry", owner_of(own), batch)
+
+    def _batch(self) -> str | None:
+        return self._follower.record.contracts.get(contracts.LIQUIDATION_BATCH)
 
     def _show(self, now: Situation, made: Plan) -> None:
         at, metrics = self._follower.head, self.metrics

@@ -6,7 +6,8 @@ In this order:
    it will meet ask for (who is solvent by then is passed over). It draws insurance itself,
    so a take-over of a bankrupt account is never needed.
 2. `liquidate` of those below maintenance, the nearest to bankruptcy first, one leg of each: the
-   largest that the keeper's own account can carry, in whole or in part, where it pays.
+   largest that the keeper's own account can carry, in whole or in part, where it pays. Several go
+   in one transaction where the batch contract may operate that account.
 3. `settle` of those whose open losses can pay claims that wait, the largest first.
 4. `refresh` of winners who stand in another tier than their leverage, the largest first.
 
@@ -25,7 +26,7 @@ import numpy as np
 from ballast.columns import Columns, Screen, summed
 from ballast.config import MarketParams
 from ballast.keeper import actions
-from ballast.keeper.actions import DELEVERAGE_MANY, GAS, Action, Kind
+from ballast.keeper.actions import DELEVERAGE_MANY, GAS, LIQUIDATE_MANY, Action, Kind
 from ballast.mirror import BPS, WAD, Account, Book, Leg
 from ballast.model import grid
 
@@ -44,14 +45,16 @@ _BPS_WAD = WAD // BPS
 class PlanSettings:
     """What a keeper wants. Amounts are quote WAD.
 
-    `liquidator` is the account that takes legs over (None: none is). `native_quote` is what one
-    native coin is worth. A liquidation must bring more than `min_profit_quote` after gas; a
-    settlement must move at least `min_settle_quote`; at most `max_refresh` accounts a price are
-    re-ranked, which stand at least `refresh_tiers` tiers wrong.
+    `liquidator` is the account that takes legs over (None: none is), several at a time where it
+    lets the contract at `batch` operate it. `native_quote` is what one native coin is worth. A
+    liquidation must bring more than `min_profit_quote` after gas; a settlement must move at least
+    `min_settle_quote`; at most `max_refresh` accounts a price are re-ranked, which stand at least
+    `refresh_tiers` tiers wrong.
     """
 
     kinds: frozenset[Kind] = frozenset(Kind)
     liquidator: bytes | None = None
+    batch: str | None = None
     native_quote: int = 0
     min_profit_quote: int = 0
     min_settle_quote: int = 10 * WAD
@@ -250,7 +253,16 @@ class _Planner:
             if action is not None:
                 means.free_quote -= action.margin_quote
                 found.append(action)
-        return found
+        return self._batched(found)
+
+    def _batched(self, found: list[Action]) -> list[Action]:
+        batch, liquidator = self._settings.batch, self._settings.liquidator
+        if batch is None or liquidator is None or len(found) < 2:
+            return found
+        return [
+            actions.liquidate_many(batch, found[start : start + LIQUIDATE_MANY], liquidator)
+            for start in range(0, len(found), LIQUIDATE_MANY)
+        ]
 
     def _means(self) -> Means | None:
         """The liquidator's, where it may take over anything at all."""

@@ -12,7 +12,7 @@ from ballast.columns import Columns
 from ballast.config import MarketParams
 from ballast.errors import Reverted
 from ballast.indexer import Indexer
-from ballast.keeper.actions import DELEVERAGE_MANY, Kind, halves
+from ballast.keeper.actions import DELEVERAGE_MANY, LIQUIDATE_MANY, Kind, halves
 from ballast.keeper.planner import Plan, PlanSettings, Situation, plan, terms
 from tests.support.world import (
     KEEPER,
@@ -103,6 +103,10 @@ def crowd(book: Book, rnd: random.Random, count: int = 12) -> list[bytes]:
 def test_a_crash_is_resolved_by_its_plans_alone(seed: int) -> None:
     rnd = random.Random(seed)
     book = Book((P, 7 * WAD), cash=50_000 * WAD)
+    settings = WANTED
+    if seed % 2:
+        settings = replace(WANTED, batch=book.world.batch.address)
+        book.world.clearing.send.set_operator(settings.batch, 2**40, sender=KEEPER)
     accounts = crowd(book, rnd)
     acted: set[str] = set()
     for step in range(12):
@@ -111,7 +115,7 @@ def test_a_crash_is_resolved_by_its_plans_alone(seed: int) -> None:
         changes = (88, 112) if step % 6 == 5 else (94, 97, 98, 102, 103, 106)
         book.world.price(price * rnd.choice(changes) // 100, market)
         for _ in range(20):
-            made = book.plan(gas_price=1)
+            made = book.plan(settings, gas_price=1)
             low = sum(book.equity(a) >= 0 and book.is_low(a) for a in accounts)
             assert made.bankrupt == sum(book.equity(a) < 0 for a in accounts)
             assert made.liquidatable == low
@@ -124,6 +128,31 @@ def test_a_crash_is_resolved_by_its_plans_alone(seed: int) -> None:
     view = book.world.clearing.view
     assert view.backing(OWN) >= view.margin(OWN)[0] > 0
     assert {"deleverage", "liquidate"} <= acted
+
+
+def test_take_overs_go_together_where_they_may() -> None:
+    book = Book(cash=50_000 * WAD)
+    world = book.world
+    longs = []
+    for number in range(LIQUIDATE_MANY + 2):
+        longs.append(world.trader(f"long {number}", 60 * WAD))
+        world.fill(longs[-1], world.trader(f"short {number}", 900 * WAD), 10 * WAD, P)
+    world.price(P * 96 // 100)
+    low = [account for account in longs if book.is_low(account)]
+    assert len(low) == len(longs)
+    alone = replace(WANTED, max_refresh=0)
+    singles = book.plan(alone).actions
+    assert [action.parts for action in singles] == [()] * len(longs)
+    together = replace(alone, batch=world.batch.address)
+    world.clearing.send.set_operator(world.batch.address, 2**40, sender=KEEPER)
+    made = book.plan(together)
+    assert [len(action.parts) for action in made.actions] == [LIQUIDATE_MANY, 2]
+    assert sum(action.margin_quote for action in made.actions) == sum(
+        action.margin_quote for action in singles
+    )
+    assert halves(made.actions[1]) == list(made.actions[1].parts)
+    book.carry_out(made)
+    assert not any(book.is_low(account) for account in longs)
 
 
 @pytest.mark.parametrize("seed", range(4))
