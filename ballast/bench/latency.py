@@ -34,8 +34,8 @@ PAGE = ROOT / "docs" / "KEEPERS.md"
 BEGIN, END = "<!-- latency: written by `make latency` -->", "<!-- latency: end -->"
 ACCOUNTS = (1_000, 10_000)
 BLOCKS = (2, 12)
-FIRST_MINUTE, REPORTS = 20, 12
-MOST_BLOCKS = 15
+FIRST_MINUTE, REPORTS = 20, 10
+MOST_BLOCKS = 12
 START_SECONDS = 300
 OPTIONS = Options(
     native_price="100", max_spend="9", max_fee="50", poll=0.05, max_refresh=0, in_flight=64
@@ -45,17 +45,19 @@ OPTIONS = Options(
 @dataclass
 class Answer:
     """What a report brought about. Milliseconds from when its block was there: until the keeper had
-    planned, to the first and to the last transaction; `same_block` of `sent` were sent before the
-    next block was due, the last `blocks` blocks after the report's."""
+    planned, to the first and to the last transaction of that plan; `same_block` of these `sent`
+    were sent before the next block was due. `later` ones finish what the first left (what was
+    refused, further legs); nothing was left to do `blocks` blocks after the report's."""
 
     bankrupt: int
     liquidatable: int
-    planned_ms: float = 0
-    first_ms: float = 0
-    last_ms: float = 0
-    sent: int = 0
-    same_block: int = 0
-    blocks: int = 0
+    planned_ms: float
+    first_ms: float
+    last_ms: float
+    sent: int
+    same_block: int
+    later: int
+    blocks: int
 
 
 @dataclass
@@ -96,7 +98,7 @@ def measure(built: Built, block_seconds: int, folder: Path) -> Measured:
 def _answer(
     stage: Stage, keeper: KeeperProcess, prices: dict[int, int], block_seconds: int
 ) -> Answer | None:
-    """One report, and blocks until the keeper has nothing left to send; None where it asked for
+    """One report, and blocks until the keeper has nothing left to do; None where it asked for
     nothing at all, or a step waited for a second report."""
     stage.report(prices, block_seconds)
     begin = stage.mine(block_seconds)
@@ -106,37 +108,36 @@ def _answer(
         time.sleep(max(0.0, begin + block * block_seconds - time.time()))
         waits = stage.report_again(block_seconds) or waits
         stage.mine(block_seconds)
-        lines = _after(keeper, number)
-        if not any(line["event"] == "sent" for line in _of_last_block(lines)) and block > 1:
+        looks = _looks(keeper, number)
+        if looks and looks[-1][0]["planned"] == 0 and (block > 1 or not waits):
             break
-    seen = _wait(keeper, "block", number)
-    sent = [_at(line) - begin for line in lines if line["event"] == "sent"]
-    if waits or not sent:
+    looks = _looks(keeper, number)
+    if waits or not looks or not looks[0][1:]:
         return None
+    look, sent = looks[0][0], [_at(line) - begin for line in looks[0][1:]]
     return Answer(
-        seen["bankrupt"],
-        seen["liquidatable"],
-        round((_at(seen) - begin) * 1e3, 1),
+        look["bankrupt"],
+        look["liquidatable"],
+        round((_at(look) - begin) * 1e3, 1),
         round(min(sent) * 1e3, 1),
         round(max(sent) * 1e3, 1),
         len(sent),
         sum(after < block_seconds for after in sent),
-        int(max(sent) // block_seconds),
+        sum(len(lines) - 1 for lines in looks[1:]),
+        looks[-1][0]["number"] - number,
     )
 
 
-def _after(keeper: KeeperProcess, number: int) -> list[dict[str, Any]]:
-    """What it has said since it looked at a block."""
-    lines = keeper.said()
-    for place, line in enumerate(lines):
+def _looks(keeper: KeeperProcess, number: int) -> list[list[dict[str, Any]]]:
+    """What it has said since a block: for each block it looked at, that line and those of what it
+    sent."""
+    found: list[list[dict[str, Any]]] = []
+    for line in keeper.said():
         if line["event"] == "block" and line["number"] >= number:
-            return lines[place:]
-    return []
-
-
-def _of_last_block(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    starts = [place for place, line in enumerate(lines) if line["event"] == "block"]
-    return list(lines[starts[-1] :]) if starts else []
+            found.append([line])
+        elif line["event"] == "sent" and found:
+            found[-1].append(line)
+    return found
 
 
 def _wait(keeper: KeeperProcess, event: str, number: int) -> dict[str, Any]:
@@ -156,9 +157,9 @@ def _at(line: dict[str, Any]) -> float:
 def table(found: Sequence[Measured]) -> str:
     """Median and worst, as docs/KEEPERS.md shows them."""
     lines = [
-        "| accounts | block | reports | sent a report | planned | first sent | last sent | "
-        "last, in blocks | sent before the next block |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| accounts | block | reports | transactions | planned | first sent | last sent | "
+        "before the next block | later ones | nothing left after |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for one in found:
         answers = one.answers
@@ -166,14 +167,16 @@ def table(found: Sequence[Measured]) -> str:
         row.append(_both([a.sent for a in answers], ""))
         for name in ("planned_ms", "first_ms", "last_ms"):
             row.append(_both([getattr(a, name) for a in answers], " ms"))
-        row.append(_both([a.blocks for a in answers], ""))
         share = sum(a.same_block for a in answers) / max(1, sum(a.sent for a in answers))
-        row.append(f"{share:.0%}")
+        row += [f"{share:.0%}", _both([a.later for a in answers], "")]
+        row.append(_both([a.blocks for a in answers], " blocks"))
         lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines)
 
 
 def _both(figures: Sequence[float], unit: str) -> str:
+    if not figures:
+        return "-"
     return f"{statistics.median(figures):,.0f} / {max(figures):,.0f}{unit}"
 
 
