@@ -15,7 +15,7 @@ SEED ?=
 AGAIN ?=
 ONLY ?=
 
-.PHONY: venv lint format types compile test gas bench fuzz seeded mutants adversary demo clean
+.PHONY: venv lint format types compile test gas bench latency faults fuzz seeded mutants adversary demo testnet clean
 
 venv: $(STAMP)
 
@@ -56,6 +56,16 @@ gas: $(STAMP) compile
 bench: $(STAMP) compile
 	$(BIN)/python -m ballast.bench $(if $(ONLY),--only $(ONLY))
 
+# From a price to a keeper's transactions (docs/KEEPERS.md, section Latency): 1,000 and 10,000 accounts on a node in real
+# time; twenty minutes.
+latency: $(STAMP) $(NODE_STAMP) compile
+	$(BIN)/python -m ballast.bench.latency
+
+# Keepers through the crash while everything around them fails, at full size (docs/KEEPERS.md, section Faults): 1,000
+# accounts, 20 kills. `make test` runs the same with 150 and 5.
+faults: $(STAMP) $(NODE_STAMP) compile
+	$(BIN)/python -m pytest -p no:xdist -s tests/faults --full
+
 # The invariants under whatever the machines come up with; figures in build/fuzz.json. HYPOTHESIS_PROFILE=nightly goes
 # on for HOURS (1) from SEED on.
 fuzz: $(STAMP) compile
@@ -76,6 +86,11 @@ adversary: $(STAMP) compile
 
 demo: $(STAMP) compile
 	$(BIN)/ape run demo $(if $(PRICES),--prices "$(PRICES)") $(if $(TRADERS),--traders $(TRADERS)) $(if $(SEED),--seed $(SEED))
+
+# From an empty stand-in of Sepolia to the end of a crash: deployment with a keystore account, publishers and keepers as
+# processes, one keeper killed and started again; figures in build/testnet.json. Six minutes.
+testnet: $(STAMP) $(NODE_STAMP) compile
+	$(BIN)/python -m ballast.testnet $(if $(TRADERS),--traders $(TRADERS)) $(if $(SEED),--seed $(SEED))
 
 clean:
 	rm -rf $(VENV) node_modules build .build .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -21,6 +21,7 @@ from ballast.errors import BallastError, Reverted
 _REVERT_PREFIXES = ("execution reverted: ", "execution reverted")
 _HALTS = ("Invalid opcode", "Out of gas", "Insufficient stack", "Stack")
 _GAS_PRICE_MARGIN = 2
+_GAS_MARGIN = 1.3
 _POLL_SECONDS = 0.5
 PENDING_SECONDS = 180
 
@@ -210,12 +211,11 @@ class ApeChain:
     ) -> ApeReceipt:
         from ape.exceptions import ContractLogicError, TransactionError
 
-        # Named here already: Ape estimates the gas before it fills the sender in.
-        fields: dict[str, Any] = {"data": data, "value": value, "sender": signer.address}
+        asked: dict[str, Any] = {"from": signer.address, "data": data, "value": value}
+        fields: dict[str, Any] = {"sender": signer.address, "data": data, "value": value}
         if to is not None:
-            fields["receiver"] = to
-        if gas is not None:
-            fields["gas_limit"] = gas
+            asked["to"] = fields["receiver"] = to
+        fields["gas_limit"] = gas or self._estimate(asked)
         transaction = self._provider.network.ecosystem.create_transaction(**fields)
         try:
             made = signer.call(transaction)
@@ -224,6 +224,13 @@ class ApeChain:
         except TransactionError as error:
             raise BallastError(f"transaction failed: {error}") from error
         return _receipt(self._web3.eth.get_transaction_receipt(made.txn_hash))
+
+    def _estimate(self, asked: dict[str, Any]) -> int:
+        """Gas with a margin: a later block finds other things to book than the one estimated on."""
+        try:
+            return int(self._web3.eth.estimate_gas(asked) * _GAS_MARGIN)
+        except Exception as error:  # whatever the node's client raises
+            raise reverted(error) from error
 
 
 def _receipt(receipt: Any) -> ApeReceipt:

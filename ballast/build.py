@@ -142,6 +142,14 @@ def _locate(name: str) -> Path | None:
     return None
 
 
+def read_source(name: str) -> str:
+    """A source by its name in `Artifact.sources`. Raises `BuildError`."""
+    path = _locate(name)
+    if path is None:
+        raise BuildError(f"{name} is neither in the project nor among the installed packages")
+    return path.read_text()
+
+
 def _digest(contents: bytes) -> str:
     return hashlib.sha256(contents).hexdigest()
 

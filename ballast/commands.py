@@ -21,9 +21,9 @@ AGAIN = "run the same command again: it goes on where it stopped"
 
 
 def record_option(command: Any) -> Any:
-    """`--record`, the deployments file."""
+    """`--deployment`, the deployments file."""
     return click.option(
-        "--record",
+        "--deployment",
         "record_path",
         type=click.Path(dir_okay=False, path_type=Path),
         help="The deployment's file (default: deployments/<network>.json).",

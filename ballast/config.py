@@ -283,7 +283,7 @@ class DeployConfig:
             "adl": _dump(self.adl),
             "fund": _dump(self.fund),
             "groups": [_dump(group) for group in self.groups],
-            "markets": [_dump(market) for market in self.markets],
+            "markets": [market_as_file(market) for market in self.markets],
         }
 
 
@@ -344,10 +344,7 @@ def from_file_data(data: Mapping[str, Any]) -> DeployConfig:
     defaults = data.get("defaults", {})
     parts: dict[str, Any] = {
         "signed_oracle": _read(SignedOracleConfig, data["signed_oracle"], "signed_oracle"),
-        "markets": tuple(
-            _read(MarketConfig, {**defaults, **market}, f"market {market.get('symbol', '?')}")
-            for market in data.get("markets", ())
-        ),
+        "markets": tuple(read_market({**defaults, **m}) for m in data.get("markets", ())),
     }
     if "groups" in data:
         parts["groups"] = tuple(_read(GroupConfig, g, "groups") for g in data["groups"])
@@ -357,6 +354,27 @@ def from_file_data(data: Mapping[str, Any]) -> DeployConfig:
     if "guardian" in data:
         parts["guardian"] = data["guardian"]
     return DeployConfig(**parts)
+
+
+def read_market(data: Mapping[str, Any]) -> MarketConfig:
+    """A market out of its table in a parameter file. Raises `ConfigError`."""
+    return _read(MarketConfig, data, f"market {data.get('symbol', '?')}")
+
+
+def changed_market(market: MarketConfig, changes: Mapping[str, str]) -> MarketConfig:
+    """A market with other values, as a user types them. Raises `ConfigError`."""
+    data = market_as_file(market)
+    for name, text in changes.items():
+        _check(name in data and name != "symbol", f"market {market.symbol}", f"no field {name!r}")
+        whole = isinstance(data[name], int)
+        _check(not whole or text.isdecimal(), name, f"a whole number is expected, got {text!r}")
+        data[name] = int(text) if whole else text
+    return read_market(data)
+
+
+def market_as_file(market: MarketConfig) -> dict[str, Any]:
+    """A market's table in a parameter file; `read_market` reads it back."""
+    return _dump(market)
 
 
 def _is_amount(name: str) -> bool:

@@ -21,10 +21,10 @@ from eth_utils import keccak
 
 from ballast import build, contracts, record
 from ballast.abi import checksum
-from ballast.chain import Chain
-from ballast.config import DeployConfig, MarketConfig
+from ballast.chain import ZERO_ADDRESS, Chain
+from ballast.config import DeployConfig, GroupConfig, MarketConfig
 from ballast.contract import Contract
-from ballast.errors import DeployError, Reverted
+from ballast.errors import AbiError, DeployError, Reverted
 from ballast.record import Record
 from ballast.verify import verify
 
@@ -33,6 +33,8 @@ DEPLOYMENT_GAS = 50_000_000
 """What a whole deployment of a few markets takes at most."""
 FAUCET_CHAINS = frozenset({1_337, 31_337, 17_000, 84_532, 421_614, 560_048, 11_155_111, 11_155_420})
 """Local chains and testnets: where a test token may be deployed."""
+
+LOST = "the chain has lost blocks: run the same command again, it makes them up"
 
 Progress = Callable[[str], None]
 
@@ -105,6 +107,7 @@ def deploy(
         asked.parameters["faucet"] = decimals
     elif not chain.code(collateral):
         raise DeployError(f"collateral {collateral} has no code on chain {chain.chain_id}")
+    _check_feeds(chain, config)
     run = _Run(chain, config, _continued(asked, path), path, progress)
     run.strike_off()
     run.deploy_faucet()
@@ -116,6 +119,15 @@ def deploy(
     run.record.status = record.COMPLETE
     run.record.save(path)
     return run.record
+
+
+def _check_feeds(chain: Chain, config: DeployConfig) -> None:
+    feeds = {f"market {m.symbol}: feed": m.feed for m in config.markets if m.oracle == "chainlink"}
+    if config.chainlink.sequencer_feed != ZERO_ADDRESS:
+        feeds["chainlink: sequencer_feed"] = config.chainlink.sequencer_feed
+    for name, feed in feeds.items():
+        if not chain.code(checksum(feed)):
+            raise DeployError(f"{name} {feed} has no code on chain {chain.chain_id}")
 
 
 def check_faucet(chain_id: int) -> None:
@@ -186,14 +198,15 @@ def plan(
     steps.append(("", f"deleveraging: {config.adl.buckets_per_call} buckets a call"))
     for number, market in enumerate(config.markets, 1):
         steps.append(("", f"list {market.symbol} as market {number} in group {market.group}"))
-        steps.append(("", f"price it by {_oracle_of(market)}"))
+        steps.append(("", f"price it by {oracle_of(market)}"))
     if checksum(owner) != checksum(sender):
         steps += [("", f"offer ownership of {name} to {owner}") for name in contracts.OWNED]
     steps.append(("", "read back every wire and every parameter"))
     return steps
 
 
-def _oracle_of(market: MarketConfig) -> str:
+def oracle_of(market: MarketConfig) -> str:
+    """The oracle contract that prices a market."""
     signed = market.oracle == "signed"
     return contracts.SIGNED_ORACLE if signed else contracts.CHAINLINK_ORACLE
 
@@ -239,10 +252,19 @@ class _Run:
         self.chain, self.config, self.record = chain, config, kept
         self.sender = kept.deployer
         self._path, self._progress = path, progress
-        self._save()
+        self._nonce = 0
+        self._note()
 
-    def _save(self) -> None:
+    def _note(self) -> None:
+        """Save the record, and how far the deployer's transactions have come."""
+        self._nonce = max(self._nonce, self.chain.nonce(self.sender))
         self.record.save(self._path)
+
+    def _check_nonce(self) -> None:
+        """Raises `DeployError` where a transaction seen earlier is gone: the next one would take
+        its place (a market would get another's id)."""
+        if self.chain.nonce(self.sender) < self._nonce:
+            raise DeployError(LOST)
 
     # Contracts
 
@@ -264,7 +286,7 @@ class _Run:
             kept.markets.clear()
         if not kept.contracts:
             kept.block = min(kept.block, self.chain.block_number)
-        self._save()
+        self._note()
 
     def deploy_faucet(self) -> None:
         """The collateral, where none was named."""
@@ -273,10 +295,11 @@ class _Run:
             return
         self._progress(f"deploy {name}")
         code = self._deploy_code(name, {})
+        self._check_nonce()
         kept.parameters["collateral"], _ = self.chain.deploy(code, sender=self.sender)
         kept.contracts[name] = kept.parameters["collateral"]
         kept.core_nonce = None  # what was there has another collateral
-        self._save()
+        self._note()
 
     def deploy_core(self) -> None:
         """The contracts that name each other."""
@@ -290,8 +313,7 @@ class _Run:
                 return
             standing = [n for n in names if self._is_deployed(n, addresses[n])]
             if self.chain.nonce(self.sender) == start + len(standing):
-                self._progress("the chain has lost blocks: what is missing is deployed again")
-                continue
+                raise DeployError(LOST)
             self._progress("a foreign transaction of the deployer: the core is deployed again")
             self.record.core_nonce = None
         raise DeployError(f"foreign transactions of {self.sender} in {MAX_CORE_ATTEMPTS} attempts")
@@ -301,17 +323,17 @@ class _Run:
             self.record.contracts.pop(name, None)
         self.record.markets.clear()
         self.record.core_nonce = self.chain.nonce(self.sender)
-        self._save()
+        self._note()
         return self.record.core_nonce
 
     def _place(self, name: str, nonce: int, addresses: dict[str, str]) -> bool:
         """Have contract `name` at its predicted address; False if it cannot be there any more."""
         address = addresses[name]
         if not self._is_deployed(name, address):
-            if self.chain.nonce(self.sender) != nonce:
-                return False
             self._progress(f"deploy {name}")
             code = self._deploy_code(name, addresses)
+            if self.chain.nonce(self.sender) != nonce:
+                return False
             try:
                 made, _ = self.chain.deploy(code, sender=self.sender)
             except Reverted as error:
@@ -323,7 +345,7 @@ class _Run:
             if made != address:
                 return False
         self.record.contracts[name] = address
-        self._save()
+        self._note()
         return True
 
     def deploy_rest(self) -> None:
@@ -333,15 +355,16 @@ class _Run:
                 continue
             self._progress(f"deploy {name}")
             code = self._deploy_code(name, self.record.contracts)
+            self._check_nonce()
             self.record.contracts[name], _ = self.chain.deploy(code, sender=self.sender)
-            self._save()
+            self._note()
 
     def _deploy_code(self, name: str, addresses: dict[str, str]) -> bytes:
         kept = replace(self.record, contracts={**self.record.contracts, **addresses})
         made = build.artifact(name)
         code = made.deploy_code(*_constructor_arguments(kept, name))
         self.record.arguments[name] = code[len(made.initcode) :].hex()
-        self._save()
+        self._note()
         return code
 
     # Configuration
@@ -352,19 +375,27 @@ class _Run:
     def configure(self) -> None:
         """Venue, groups, deleveraging, markets, oracles; then ownership is offered."""
         for call in self.calls():
-            if call.done():
+            if self._is_done(call):
                 continue
             self._progress(call.describe())
+            self._check_nonce()
             try:
                 send = getattr(self._at(call.contract).send, call.function)
                 send(*call.args, sender=self.sender)
             except Reverted as error:
                 raise DeployError(f"{call.describe()} reverted: {error}") from error
-            if not call.done():
+            self._note()
+            if not self._is_done(call):
                 raise DeployError(f"{call.describe()} had no effect")
         for number, market in enumerate(self.config.markets, 1):
             self.record.markets[market.symbol] = number
-        self._save()
+        self._note()
+
+    def _is_done(self, call: Call) -> bool:
+        try:
+            return call.done()
+        except (AbiError, Reverted) as error:
+            raise DeployError(LOST) from error
 
     def calls(self) -> Iterator[Call]:
         """The administrative calls, in order."""
@@ -373,46 +404,12 @@ class _Run:
         name = contracts.CLEARINGHOUSE
         yield Call(name, "set_venue", (venue, True), lambda: bool(house.venues(venue)))
         for group in self.config.groups:
-            limits = (group.insurance_cap_quote, group.refill_seconds)
-            yield Call(
-                name,
-                "set_group",
-                (group.group, *limits),
-                lambda g=group.group, w=limits: tuple(house.group_params(g)) == w,  # type: ignore[misc]
-            )
+            yield group_call(self.chain, self.record, group)
         adl = (self.config.adl.buckets_per_call, self.config.adl.reward_bps)
         yield Call(name, "set_adl", adl, lambda: tuple(house.adl_params()) == adl)
         for number, market in enumerate(self.config.markets, 1):
-            yield from self._market_calls(number, market)
+            yield from market_calls(self.chain, self.record, number, market)
         yield from self._ownership_calls()
-
-    def _market_calls(self, number: int, market: MarketConfig) -> Iterator[Call]:
-        house = self._at(contracts.CLEARINGHOUSE).view
-        oracle = _oracle_of(market)
-        params = market.params(self.record.contracts[oracle]).as_tuple()
-        yield Call(
-            contracts.CLEARINGHOUSE,
-            "list_market",
-            (params,),
-            lambda: tuple(house.market_params(number)) == params,
-        )
-        view = self._at(oracle).view
-        if market.oracle == "signed":
-            judged = (market.max_age_seconds, market.step_bps)
-            yield Call(
-                oracle,
-                "set_market",
-                (number, *judged),
-                lambda: _read(view.market_parameters, number) == judged,
-            )
-        else:
-            feed = (checksum(market.feed), market.heartbeat_seconds)
-            yield Call(
-                oracle,
-                "set_feed",
-                (number, *feed),
-                lambda: _read(view.feed_of, number) == feed,
-            )
 
     def _ownership_calls(self) -> Iterator[Call]:
         owner = self.record.owner
@@ -424,6 +421,51 @@ class _Run:
                 (owner,),
                 lambda v=view: owner in (v.owner(), v.pending_owner()),  # type: ignore[misc]
             )
+
+
+def group_call(chain: Chain, kept: Record, group: GroupConfig) -> Call:
+    """The call that sets up a clearing group, or changes it."""
+    house = contracts.at(chain, contracts.CLEARINGHOUSE, kept.contracts[contracts.CLEARINGHOUSE])
+    limits = (group.insurance_cap_quote, group.refill_seconds)
+    return Call(
+        contracts.CLEARINGHOUSE,
+        "set_group",
+        (group.group, *limits),
+        lambda: tuple(house.view.group_params(group.group)) == limits,
+    )
+
+
+def market_calls(
+    chain: Chain, kept: Record, number: int, market: MarketConfig, *, listed: bool = False
+) -> Iterator[Call]:
+    """The calls that list a market under the next free `number`, or change it where it is `listed`,
+    and those that have it priced."""
+    house = contracts.at(chain, contracts.CLEARINGHOUSE, kept.contracts[contracts.CLEARINGHOUSE])
+    oracle = oracle_of(market)
+    params = market.params(kept.contracts[oracle]).as_tuple()
+    yield Call(
+        contracts.CLEARINGHOUSE,
+        "set_market" if listed else "list_market",
+        (number, params) if listed else (params,),
+        lambda: tuple(house.view.market_params(number)) == params,
+    )
+    view = contracts.at(chain, oracle, kept.contracts[oracle]).view
+    if market.oracle == "signed":
+        judged = (market.max_age_seconds, market.step_bps)
+        yield Call(
+            oracle,
+            "set_market",
+            (number, *judged),
+            lambda: _read(view.market_parameters, number) == judged,
+        )
+    else:
+        feed = (checksum(market.feed), market.heartbeat_seconds)
+        yield Call(
+            oracle,
+            "set_feed",
+            (number, *feed),
+            lambda: _read(view.feed_of, number) == feed,
+        )
 
 
 def _read(view: Callable[..., Any], number: int) -> tuple[Any, ...] | None:

@@ -54,6 +54,10 @@ class DeployError(BallastError):
     """A deployment cannot be carried out or continued."""
 
 
+class GovernanceError(BallastError):
+    """An owner's or guardian's command cannot be carried out (yet); the message says why."""
+
+
 class VerificationError(DeployError):
     """The chain does not say what was asked; `differences` names every wire and parameter."""
 

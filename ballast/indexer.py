@@ -16,9 +16,10 @@ the others it keeps the vault's entries alone: cash comes before its account has
 What was taken in can be taken back (`watch`, `undo`), and be written down and read again (`state`,
 `restore`): a keeper follows a chain that changes its mind, and is started anew.
 
-Two events of one transaction must be read together: both sides of a `Fill` or `Liquidated` leave
-their buckets before either joins one; and a claim that opens the next epoch of its group is that of
-the `UnsettledChanged` that follows. So a transaction's logs are applied as a whole.
+Events of one transaction must be read together: both sides of a `Fill` or `Liquidated` leave their
+buckets before either joins one, and a taker joins after its last `Fill`; and a claim that opens the
+next epoch of its group is that of the `UnsettledChanged` that follows. So a transaction's logs are
+applied as a whole.
 """
 
 from __future__ import annotations
@@ -132,6 +133,7 @@ class Indexer:
         self._groups: dict[int, _Group] = {}
         self._cash: dict[int, int] = {}
         self._interests: dict[int, int] = {}
+        self._carried: dict[tuple[bytes, int], int] = {}
         self._touched: set[bytes] = set()
         self._moved: set[int] = set()
         self._block = 0
@@ -269,14 +271,15 @@ class Indexer:
     def take(self, events: list[Event], block_number: int, timestamp: int) -> None:
         """Take in the decoded events of one transaction, in order. Raises `IndexerError`."""
         self._block, self._now = block_number, timestamp
-        partners = _partners(events)
+        leavers = _leavers(events)
+        self._carried.clear()
         left: set[int] = set()
         for place, event in enumerate(events):
             if self._is_foreign(event):
                 continue
             if event.name == "PositionChanged":
-                for other in (place, partners.get(place)):
-                    if other is not None and other not in left:
+                for other in leavers.get(place, [place]):
+                    if other not in left:
                         left.add(other)
                         self._leave(events[other])
                 self._place(event)
@@ -482,7 +485,12 @@ class Indexer:
         """The fill's premium enters the average (modules/pricing.vy, `_sample`)."""
         known = self._market(event.market)
         elapsed = self._now - known.sampled_at
-        interest = self.interest(event.market)
+        # The taker stands in no bucket between its makers.
+        for account, size in ((event.buyer, event.size), (event.seller, -event.size)):
+            if (account, event.market) in self._carried:
+                self._carried[account, event.market] += size
+        carried = (size for (_, market), size in self._carried.items() if market == event.market)
+        interest = self.interest(event.market) + sum(max(0, size) for size in carried)
         if event.size * FULL_SAMPLE_SHARE < interest:
             elapsed = elapsed * event.size * FULL_SAMPLE_SHARE // interest
         if elapsed == 0 or known.funding_cap_bps == 0:
@@ -556,6 +564,8 @@ class Indexer:
     def _leave(self, event: Event) -> None:
         """The account's leg leaves its bucket, unless it was only touched."""
         position = self._known(event.account).positions.get(event.market)
+        is_long = position is not None and position.is_long
+        self._carried[event.account, event.market] = event.left_base * (1 if is_long else -1)
         if position is None or (event.joined_base == 0 and event.size != 0):
             return
         key, live = self._funded(event.market, position.bucket_id)
@@ -575,6 +585,7 @@ class Indexer:
             self._store(key, replace(live, size=live.size - size, shares=left))
 
     def _place(self, event: Event) -> None:
+        self._carried.pop((event.account, event.market), None)
         positions = dict(self._known(event.account).positions)
         positions.pop(event.market, None)
         if event.size:
@@ -627,25 +638,34 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
 
 
-def _partners(events: list[Event]) -> dict[int, int]:
-    """For each exchange: the place of its first `PositionChanged` and that of its second."""
+def _leavers(events: list[Event]) -> dict[int, list[int]]:
+    """For the first `PositionChanged` of each exchange: whose legs have left their buckets by then,
+    as places of their `PositionChanged`, in order. A fill's maker is placed just before the `Fill`,
+    its taker after the last of its fills; a liquidation's account and liquidator before it."""
     found = {}
     for place, event in enumerate(events):
-        if event.name not in ("Fill", "Liquidated"):
-            continue
-        names = ("buyer", "seller") if event.name == "Fill" else ("account", "liquidator")
-        pair = []
-        for account in (event.args[name] for name in names):
-            for earlier in range(place - 1, -1, -1):
-                candidate = events[earlier]
-                if (
-                    candidate.name == "PositionChanged"
-                    and candidate.account == account
-                    and candidate.market == event.market
-                ):
-                    pair.append(earlier)
-                    break
-        if len(pair) != 2:
-            raise IndexerError(f"{event.name} without its two positions")
-        found[min(pair)] = max(pair)
+        if event.name == "Fill":
+            maker = _nearest(events, range(place - 1, -1, -1), event, (event.buyer, event.seller))
+            other = event.seller if events[maker].account == event.buyer else event.buyer
+            taker = _nearest(events, range(place + 1, len(events)), event, (other,))
+            found[maker] = [taker, maker]
+        elif event.name == "Liquidated":
+            back = range(place - 1, -1, -1)
+            names = (event.account, event.liquidator)
+            account, liquidator = (_nearest(events, back, event, (name,)) for name in names)
+            found[account] = [account, liquidator]
     return found
+
+
+def _nearest(
+    events: list[Event], places: range, exchange: Event, accounts: tuple[bytes, ...]
+) -> int:
+    for place in places:
+        event = events[place]
+        if (
+            event.name == "PositionChanged"
+            and event.account in accounts
+            and event.market == exchange.market
+        ):
+            return place
+    raise IndexerError(f"{exchange.name} without its two positions")

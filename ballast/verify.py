@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ballast import build, contracts
-from ballast.chain import Chain
+from ballast.abi import checksum
+from ballast.chain import ZERO_ADDRESS, Chain
 from ballast.config import DeployConfig, MarketParams
 from ballast.contract import Contract
 from ballast.errors import AbiError, Reverted, VerificationError
+from ballast.node import Node
 from ballast.record import Record
 
 Check = tuple[str, Any, Any]
@@ -21,33 +23,60 @@ def verify(chain: Chain, kept: Record) -> int:
 
     Raises `VerificationError` naming every difference.
     """
-    checks = list(_checks(chain, kept))
-    wrong = [
-        f"{what}: asked {asked}, found {found}" for what, asked, found in checks if asked != found
-    ]
+    found = list(checks(chain, kept))
+    wrong = differences(found)
     if wrong:
         raise VerificationError(wrong)
-    return len(checks)
+    return len(found)
 
 
-def _checks(chain: Chain, kept: Record) -> Iterator[Check]:
+def differences(found: Iterable[Check]) -> list[str]:
+    """What differs, a line each."""
+    return [f"{what}: asked {asked}, found {seen}" for what, asked, seen in found if asked != seen]
+
+
+def checks(chain: Chain, kept: Record) -> Iterator[Check]:
+    """Everything that is compared; nothing more where code is missing or another's."""
     yield "chain id", kept.chain_id, chain.chain_id
-    names = (*contracts.core(), contracts.SETTLEMENT, contracts.SIGNED_ORACLE)
-    names = (*names, contracts.CHAINLINK_ORACLE, contracts.LIQUIDATION_BATCH)
+    names = (*contracts.core(), *contracts.REST)
+    if "faucet" in kept.parameters:
+        names = (contracts.FAUCET, *names)
     missing = False
     for name in names:
-        code = chain.code(kept.contracts[name]) if name in kept.contracts else b""
-        runtime = build.artifact(name).runtime
-        found = "its code" if code.startswith(runtime) else "other code" if code else "no code"
+        found = _code(chain, name, kept.contracts.get(name))
         missing = missing or found != "its code"
         yield f"{name} at {kept.contracts.get(name)}", "its code", found
     if missing:
         return
     at = {name: contracts.at(chain, name, kept.contracts[name]) for name in names}
-    config = kept.config
     yield from _wires(at, kept)
-    yield from _parameters(at, kept, config)
+    yield from _parameters(at, kept, kept.config)
     yield from _owners(at, kept)
+
+
+def venues(node: Node, kept: Record, last: int) -> Check:
+    """The venues by the clearinghouse's events up to block `last`: the settlement contract alone.
+
+    Raises `NodeError`.
+    """
+    address = kept.contracts[contracts.CLEARINGHOUSE]
+    interface = contracts.interface(contracts.CLEARINGHOUSE)
+    topic = next(t for t, event in interface.events.items() if event.name == "VenueSet")
+    allowed: dict[str, bool] = {}
+    for logs, _, _ in node.logs([address], kept.block, last, topic):
+        for event in interface.decode_logs(logs, address):
+            allowed[event.venue] = event.allowed
+    found = {venue for venue, is_allowed in allowed.items() if is_allowed}
+    return "clearinghouse: venues", {kept.contracts[contracts.SETTLEMENT]}, found
+
+
+def _code(chain: Chain, name: str, address: str | None) -> str:
+    """What stands at an address, compared with the contract's code, immutables aside."""
+    code = chain.code(address) if address is not None else b""
+    made = build.artifact(name)
+    if len(code) == made.runtime_size and code.startswith(made.runtime):
+        return "its code"
+    return "other code" if code else "no code"
 
 
 def _ask(what: str, asked: Any, contract: Contract, function: str, *args: Any) -> Check:
@@ -62,6 +91,9 @@ def _wires(at: dict[str, Contract], kept: Record) -> Iterator[Check]:
     address = kept.contracts
     vault, house, fund = at[contracts.VAULT], at[contracts.CLEARINGHOUSE], at[contracts.FUND]
     collateral = kept.parameters["collateral"]
+    if contracts.FAUCET in at:
+        yield "collateral", address[contracts.FAUCET], collateral
+        yield _ask("faucet: decimals", kept.parameters["faucet"], at[contracts.FAUCET], "decimals")
     yield _ask("vault: asset", collateral, vault, "asset")
     yield _ask("vault: clearinghouse", house.address, vault, "clearinghouse")
     yield _ask("vault: insurance fund", fund.address, vault, "insurance_fund")
@@ -111,7 +143,7 @@ def _parameters(at: dict[str, Contract], kept: Record, config: DeployConfig) -> 
             judged = (market.max_age_seconds, market.step_bps)
             yield _ask(f"{market.symbol}: report", judged, signed, "market_parameters", number)
         else:
-            wanted = (market.feed, market.heartbeat_seconds)
+            wanted = (checksum(market.feed), market.heartbeat_seconds)
             yield _ask(f"{market.symbol}: feed", wanted, chainlink, "feed_of", number)
     beyond = len(config.markets) + 1
     what, _, found = _ask(f"market {beyond}: group", 0, house, "market_params", beyond)
@@ -128,9 +160,8 @@ def _struct(symbol: str, asked: MarketParams, house: Contract, number: int) -> I
 
 
 def _owners(at: dict[str, Contract], kept: Record) -> Iterator[Check]:
-    for name in (contracts.CLEARINGHOUSE, contracts.SIGNED_ORACLE, contracts.CHAINLINK_ORACLE):
-        view = at[name].view
-        handed_over = kept.owner in (view.owner(), view.pending_owner())
-        yield f"{name}: {kept.owner} owns it or is offered it", True, handed_over
-        strangers = {view.owner()} - {kept.owner, kept.deployer}
+    for name in contracts.OWNED:
+        owner, pending = at[name].view.owner(), at[name].view.pending_owner()
+        yield f"{name}: {kept.owner} owns it or is offered it", True, kept.owner in (owner, pending)
+        strangers = {owner, pending} - {kept.owner, kept.deployer, ZERO_ADDRESS}
         yield f"{name}: strangers among its owners", set(), strangers

@@ -40,7 +40,6 @@ initializes: ownable
 initializes: ownable_2step[ownable := ownable]
 initializes: roles
 
-MAX_MAKERS: constant(uint256) = 20
 DEFAULT_BUCKETS_PER_CALL: constant(uint256) = 8
 # What the owner and the guardian call, in Governance.vy.
 GOVERNANCE_CALLS: constant(bytes4[10]) = [
@@ -110,7 +109,7 @@ def fill(market: uint256, buyer: bytes32, seller: bytes32, size: uint256, price:
     @param price Quote per base, WAD, inside the band around the oracle price.
     """
     assert roles._venues[msg.sender], "clearing: not a venue"
-    trading._fill(market, buyer, seller, size, price, False, False, roles._is_all_paused)
+    trading._fill(market, buyer, True, [seller], [size], [price], False, roles._is_all_paused)
 
 
 @external
@@ -118,22 +117,17 @@ def fill_orders(
     market: uint256,
     taker: bytes32,
     taker_is_buyer: bool,
-    makers: DynArray[bytes32, MAX_MAKERS],
-    sizes: DynArray[uint256, MAX_MAKERS],
-    prices: DynArray[uint256, MAX_MAKERS],
+    makers: DynArray[bytes32, trading.MAX_MAKERS],
+    sizes: DynArray[uint256, trading.MAX_MAKERS],
+    prices: DynArray[uint256, trading.MAX_MAKERS],
 ):
     """
     @notice One taker against several makers, each at its own price. Registered venues only.
     """
     assert roles._venues[msg.sender], "clearing: not a venue"
     assert len(sizes) == len(makers) and len(prices) == len(makers), "clearing: length mismatch"
-    for i: uint256 in range(len(makers), bound=MAX_MAKERS):
-        buyer: bytes32 = taker if taker_is_buyer else makers[i]
-        seller: bytes32 = makers[i] if taker_is_buyer else taker
-        trading._fill(
-            market, buyer, seller, sizes[i], prices[i],
-            not taker_is_buyer, taker_is_buyer, roles._is_all_paused,
-        )
+    if len(makers) != 0:
+        trading._fill(market, taker, taker_is_buyer, makers, sizes, prices, True, roles._is_all_paused)
 
 
 # Anyone.

@@ -44,7 +44,7 @@ initializes: account_margin[positions := positions, pricing := pricing, records 
 initializes: insurance[ledger := ledger, records := records]
 initializes: settlement[ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records]
 initializes: trading[ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records]
-initializes: liquidation[insurance := insurance, ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records, settlement := settlement, trading := trading]
+initializes: liquidation[insurance := insurance, ledger := ledger, account_margin := account_margin, pricing := pricing, records := records, trading := trading]
 initializes: waterfall[insurance := insurance, ledger := ledger, liquidation := liquidation, account_margin := account_margin, positions := positions, pricing := pricing, adl_queue := adl_queue, records := records, settlement := settlement]
 initializes: account_ids[records := records]
 initializes: listing[records := records]
@@ -96,7 +96,7 @@ def equity(account: bytes32) -> int256:
     @return E = cash + u + sum(V), quote, rounded down.
     """
     self._check_context()
-    return account_margin._equity(ledger._purse(account), account_margin._totals(account, 0))
+    return account_margin._equity(ledger._purse(account), account_margin._totals(account))
 
 
 @external
@@ -106,7 +106,7 @@ def backing(account: bytes32) -> int256:
     @return B = cash + min(0, u) + sum(min(0, V)), quote, rounded down.
     """
     self._check_context()
-    return account_margin._backing(ledger._purse(account), account_margin._totals(account, 0))
+    return account_margin._backing(ledger._purse(account), account_margin._totals(account))
 
 
 @external
@@ -126,7 +126,7 @@ def margin(account: bytes32) -> (uint256, uint256):
     @return Initial and maintenance requirement, quote, rounded up.
     """
     self._check_context()
-    totals: account_margin.Totals = account_margin._totals(account, 0)
+    totals: account_margin.Totals = account_margin._totals(account)
     return totals.initial_quote, totals.maintenance_quote
 
 
@@ -163,7 +163,8 @@ def free_cash(account: bytes32) -> uint256:
     self._check_context()
     totals: account_margin.Totals = empty(account_margin.Totals)
     realised: int256 = 0
-    totals, realised = self._booked_totals(account)
+    losing: uint256 = 0
+    totals, realised, losing = account_margin._booked_totals(account, 0)
     if totals.status & (pricing.STALE | pricing.PENDING) != 0:
         return 0
     purse: ledger.Purse = self._booked_purse(account, realised)
@@ -276,16 +277,17 @@ def max_liquidation(account: bytes32, market: uint256) -> (uint256, uint256):
     """
     self._check_context()
     quote: pricing.Quote = pricing._peek(market)
-    leg: positions.Leg = self._booked(positions._leg(account, market, quote.funding_index))
+    leg: positions.Leg = positions._booked(positions._leg(account, market, quote.funding_index))
     if leg.size == 0 or quote.status & (pricing.STALE | pricing.GRACE) != 0:
         return 0, 0
-    totals: account_margin.Totals = empty(account_margin.Totals)
-    realised: int256 = 0
-    totals, realised = self._booked_totals(account)
-    totals.result_quote += realised
+    equity: int256 = account_margin._equity(ledger._purse(account), account_margin._totals(account))
+    rest: account_margin.Totals = empty(account_margin.Totals)
+    unbooked: int256 = 0
+    losing: uint256 = 0
+    rest, unbooked, losing = account_margin._booked_totals(account, market)
     terms: liquidation.Terms = empty(liquidation.Terms)
     refusal: String[32] = ""
-    terms, refusal = liquidation._terms(account, leg, totals, quote, records._risk(market))
+    terms, refusal = liquidation._terms(leg, rest, equity, quote, records._risk(market))
     return terms.size, liquidation._penalised_price(leg.is_long, quote.price, terms.penalty_wad)
 
 
@@ -303,7 +305,7 @@ def liquidation_price(account: bytes32, market: uint256) -> uint256:
     leg: positions.Leg = positions._leg(account, market, quote.funding_index)
     if leg.size == 0:
         return 0
-    totals: account_margin.Totals = account_margin._totals(account, 0)
+    totals: account_margin.Totals = account_margin._totals(account)
     room: int256 = account_margin._equity(ledger._purse(account), totals) - convert(
         totals.maintenance_quote, int256
     )
@@ -414,23 +416,17 @@ def preview_deleverage(account: bytes32) -> DynArray[PreviewSlice, 200]:
     """
     self._check_context()
     slices: DynArray[PreviewSlice, 200] = []
-    if waterfall._standing(account).equity_quote >= 0:
+    standing: waterfall.Standing = waterfall._standing(account)
+    if standing.equity_quote >= 0:
         return slices
     buckets: uint256 = 0
     reward_bps: uint256 = 0
     buckets, reward_bps = records._adl_params()
-    totals: account_margin.Totals = empty(account_margin.Totals)
-    realised: int256 = 0
-    totals, realised = self._booked_totals(account)
-    totals.result_quote += realised
-    standing: waterfall.Standing = waterfall.Standing(
-        totals=totals, equity_quote=account_margin._equity(ledger._purse(account), totals)
-    )
     for losing: bool in [False, True]:
         markets: DynArray[uint256, 16] = records._markets_in(records._accounts[account])
         for market: uint256 in markets:
             quote: pricing.Quote = pricing._peek(market)
-            leg: positions.Leg = self._booked(positions._leg(account, market, quote.funding_index))
+            leg: positions.Leg = positions._booked(positions._leg(account, market, quote.funding_index))
             if (
                 leg.size == 0
                 or quote.status & (pricing.STALE | pricing.GRACE) != 0
@@ -578,37 +574,6 @@ def adl_params() -> (uint256, uint256):
 
 
 # What the calls that book an account first will see.
-
-
-@internal
-@pure
-def _booked(leg: positions.Leg) -> positions.Leg:
-    """
-    @return The leg after a touch: nothing realised is left in it.
-    """
-    booked: positions.Leg = leg
-    booked.recorded_size = leg.size
-    booked.realised_quote = 0
-    return booked
-
-
-@internal
-@view
-def _booked_totals(account: bytes32) -> (account_margin.Totals, int256):
-    """
-    @return Totals over all legs as they are after a touch, and what the touch realises.
-    """
-    totals: account_margin.Totals = empty(account_margin.Totals)
-    realised: int256 = 0
-    markets: DynArray[uint256, 16] = records._markets_in(records._accounts[account])
-    for market: uint256 in markets:
-        quote: pricing.Quote = pricing._peek(market)
-        leg: positions.Leg = positions._leg(account, market, quote.funding_index)
-        realised += leg.realised_quote
-        totals = account_margin._sum(
-            totals, account_margin._leg_totals(self._booked(leg), quote, records._risk(market))
-        )
-    return totals, realised
 
 
 @internal

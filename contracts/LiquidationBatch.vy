@@ -44,7 +44,7 @@ def liquidate_many(takeovers: DynArray[Takeover, MAX_TAKEOVERS], liquidator: byt
             liquidator's margin) is passed over.
     @param liquidator Account that takes over all of it; the caller owns or operates it.
     @return Base taken of each, WAD; 0 where it was refused.
-    @custom:reverts batch: not the operator, batch: nothing taken
+    @custom:reverts batch: not the operator, batch: out of gas, batch: nothing taken
     """
     owner: address = convert(convert(liquidator, uint256) >> 96, address)
     if msg.sender != owner:
@@ -63,6 +63,9 @@ def liquidate_many(takeovers: DynArray[Takeover, MAX_TAKEOVERS], liquidator: byt
             max_outsize=32,
             revert_on_failure=False,
         )
+        # A refusal has its reason. Without one the gas ran out, which must not pass for a refusal: nodes estimate by the
+        # least gas with which the transaction succeeds.
+        assert len(answer) != 0, "batch: out of gas"
         size: uint256 = convert(answer, uint256) if is_taken else 0
         taken.append(size)
         total += size

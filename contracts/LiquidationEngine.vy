@@ -21,7 +21,6 @@ from modules import positions
 from modules import pricing
 from modules import adl_queue
 from modules import records
-from modules import settlement
 from modules import share_buckets
 from modules import trading
 
@@ -33,9 +32,8 @@ initializes: positions[adl_queue := adl_queue, records := records, share_buckets
 initializes: ledger[records := records, share_buckets := share_buckets]
 initializes: account_margin[positions := positions, pricing := pricing, records := records]
 initializes: insurance[ledger := ledger, records := records]
-initializes: settlement[ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records]
 initializes: trading[ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records]
-initializes: liquidation[insurance := insurance, ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records, settlement := settlement, trading := trading]
+initializes: liquidation[insurance := insurance, ledger := ledger, account_margin := account_margin, pricing := pricing, records := records, trading := trading]
 initializes: account_ids[records := records]
 SELF: immutable(address)
 

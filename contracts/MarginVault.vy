@@ -40,7 +40,10 @@ KEEPER_RESERVE: constant(bytes32) = 0x000000000000000000000000000000000000000000
 POOLS: constant(uint256) = 2**64
 MAX_GROUP: constant(uint256) = 4_095
 
-# A ledger slot: cash in bits 0..127, fresh in 128..215, the block `fresh` belongs to in 216..255.
+# A ledger slot: cash in bits 0..127, fresh in 128..215, the block `fresh` belongs to in 216..255. Nothing is fresh with the
+# system's keys: the insurance fund's slot has the keeper reserve in its upper half, as most fees, penalties and forced closes
+# change both.
+RESERVE_SHIFT: constant(uint256) = 128
 FRESH_SHIFT: constant(uint256) = 128
 BLOCK_SHIFT: constant(uint256) = 216
 CASH_MASK: constant(uint256) = 2**128 - 1
@@ -140,7 +143,7 @@ def donate(key: bytes32, amount: uint256):
     """
     assert key == INSURANCE or key == KEEPER_RESERVE, "vault: key takes no gifts"
     amount_quote: uint256 = self._pull(amount)
-    self._ledger[key] += amount_quote
+    self._credit(key, amount_quote)
     log IMarginVault.Donated(key=key, payer=msg.sender, amount_quote=amount_quote)
 
 
@@ -161,15 +164,12 @@ def move(from_: bytes32, to: bytes32, amount: uint256):
     assert msg.sender == CLEARINGHOUSE.address, "vault: not the clearinghouse"
     if amount == 0:
         return
-    entry: uint256 = self._ledger[from_]
-    assert amount <= entry & CASH_MASK, "vault: insufficient balance"
     if from_ == INSURANCE:
         key: uint256 = convert(to, uint256)
         assert key > POOLS and key <= POOLS + MAX_GROUP, "vault: insurance pays pools only"
         self._last_draw_block = block.number
-    # The first line leaves the upper bits alone as `amount <= cash`; the second as balances sum to under 2^128.
-    self._ledger[from_] = unsafe_sub(entry, amount)
-    self._ledger[to] = unsafe_add(self._ledger[to], amount)
+    self._debit(from_, amount)
+    self._credit(to, amount)
     log IMarginVault.Moved(source=from_, target=to, amount_quote=amount)
 
 
@@ -189,17 +189,14 @@ def charge(
     assert msg.sender == CLEARINGHOUSE.address, "vault: not the clearinghouse"
     # Insurance pays pools alone (`move`): a system's key has no owner.
     assert self._owner_of(account) != empty(address), "vault: zero owner"
-    entry: uint256 = self._ledger[account]
-    amount: uint256 = insurance_quote + protocol_quote + reserve_quote
-    assert amount <= entry & CASH_MASK, "vault: insufficient balance"
-    # As in `move`.
-    self._ledger[account] = unsafe_sub(entry, amount)
-    if insurance_quote != 0:
-        self._ledger[INSURANCE] = unsafe_add(self._ledger[INSURANCE], insurance_quote)
+    self._debit(account, insurance_quote + protocol_quote + reserve_quote)
+    if insurance_quote | reserve_quote != 0:
+        # As in `_credit`, for both halves.
+        self._ledger[INSURANCE] = unsafe_add(
+            self._ledger[INSURANCE], insurance_quote | (reserve_quote << RESERVE_SHIFT)
+        )
     if protocol_quote != 0:
         self._ledger[PROTOCOL_FEES] = unsafe_add(self._ledger[PROTOCOL_FEES], protocol_quote)
-    if reserve_quote != 0:
-        self._ledger[KEEPER_RESERVE] = unsafe_add(self._ledger[KEEPER_RESERVE], reserve_quote)
     log IMarginVault.Charged(
         account=account,
         insurance_quote=insurance_quote,
@@ -218,6 +215,8 @@ def mark_fresh(account: bytes32, amount: uint256):
     @param amount WAD quote; the note saturates, and never counts for more than the cash that is there.
     """
     assert msg.sender == CLEARINGHOUSE.address, "vault: not the clearinghouse"
+    # A system's key has no owner, and something else in its upper bits.
+    assert self._owner_of(account) != empty(address), "vault: zero owner"
     entry: uint256 = self._ledger[account]
     fresh_quote: uint256 = amount
     if entry >> BLOCK_SHIFT == block.number:
@@ -250,7 +249,7 @@ def stake(amount: uint256):
     """
     assert msg.sender == INSURANCE_FUND, "vault: not the insurance fund"
     amount_quote: uint256 = self._pull(amount)
-    self._ledger[INSURANCE] += amount_quote
+    self._credit(INSURANCE, amount_quote)
     log IMarginVault.Staked(amount_quote=amount_quote)
 
 
@@ -334,6 +333,8 @@ def cash_of(key: bytes32) -> (uint256, uint256):
     @param key An account, or one of the system's keys.
     @return WAD quote; WAD quote, at most the first.
     """
+    if self._owner_of(key) == empty(address):
+        return self._cash(key), 0
     return self._unpack(self._ledger[key])
 
 
@@ -342,13 +343,16 @@ def cash_of(key: bytes32) -> (uint256, uint256):
 @reentrant
 def ledger_words(keys: DynArray[bytes32, 256]) -> DynArray[uint256, 256]:
     """
-    @notice Many ledger slots at once, as they are stored, for mirrors and pages.
+    @notice Many ledger entries at once, for mirrors and pages.
     @param keys Accounts, or the system's keys.
-    @return For each key: cash in bits 0..127, fresh in 128..215, the block `fresh` belongs to in 216..255.
+    @return For each key: cash in bits 0..127; of accounts also fresh in 128..215, the block `fresh` belongs to in 216..255.
     """
     words: DynArray[uint256, 256] = []
     for key: bytes32 in keys:
-        words.append(self._ledger[key])
+        if self._owner_of(key) == empty(address):
+            words.append(self._cash(key))
+        else:
+            words.append(self._ledger[key])
     return words
 
 
@@ -448,9 +452,7 @@ def _pay_from(key: bytes32, amount: uint256, receiver: address) -> uint256:
     @dev Pays tokens out of one of the system's keys.
     """
     amount_quote: uint256 = self._to_quote(amount)
-    entry: uint256 = self._ledger[key]
-    assert amount_quote <= entry & CASH_MASK, "vault: insufficient balance"
-    self._ledger[key] = entry - amount_quote
+    self._debit(key, amount_quote)
     self._push(amount_quote, amount, receiver)
     return amount_quote
 
@@ -472,7 +474,34 @@ def _cash(key: bytes32) -> uint256:
     """
     @dev The balance of a ledger key, WAD quote.
     """
+    if key == KEEPER_RESERVE:
+        return self._ledger[INSURANCE] >> RESERVE_SHIFT
     return self._ledger[key] & CASH_MASK
+
+
+@internal
+def _debit(key: bytes32, amount: uint256):
+    """
+    @dev Takes cash from a ledger key; leaves the bits beside it alone as it is at most the cash.
+    """
+    if key == KEEPER_RESERVE:
+        assert amount <= self._cash(key), "vault: insufficient balance"
+        self._ledger[INSURANCE] = unsafe_sub(self._ledger[INSURANCE], amount << RESERVE_SHIFT)
+        return
+    entry: uint256 = self._ledger[key]
+    assert amount <= entry & CASH_MASK, "vault: insufficient balance"
+    self._ledger[key] = unsafe_sub(entry, amount)
+
+
+@internal
+def _credit(key: bytes32, amount: uint256):
+    """
+    @dev Adds cash to a ledger key; leaves the bits beside it alone as balances sum to under 2^128.
+    """
+    if key == KEEPER_RESERVE:
+        self._ledger[INSURANCE] = unsafe_add(self._ledger[INSURANCE], amount << RESERVE_SHIFT)
+    else:
+        self._ledger[key] = unsafe_add(self._ledger[key], amount)
 
 
 @view

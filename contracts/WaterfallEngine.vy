@@ -35,7 +35,7 @@ initializes: account_margin[positions := positions, pricing := pricing, records 
 initializes: insurance[ledger := ledger, records := records]
 initializes: settlement[ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records]
 initializes: trading[ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records]
-initializes: liquidation[insurance := insurance, ledger := ledger, account_margin := account_margin, positions := positions, pricing := pricing, records := records, settlement := settlement, trading := trading]
+initializes: liquidation[insurance := insurance, ledger := ledger, account_margin := account_margin, pricing := pricing, records := records, trading := trading]
 initializes: waterfall[insurance := insurance, ledger := ledger, liquidation := liquidation, account_margin := account_margin, positions := positions, pricing := pricing, adl_queue := adl_queue, records := records, settlement := settlement]
 initializes: account_ids[records := records]
 SELF: immutable(address)

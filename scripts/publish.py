@@ -20,11 +20,11 @@ from ballast.errors import BallastError, ConfigError
 from ballast.publish import sources
 from ballast.publish.collector import Collector, Submit, Terms
 from ballast.publish.publisher import Limits, Publisher
-from ballast.publish.serve import LOOPBACK, serving
 from ballast.publish.sources import Source
 from ballast.publish.submit import directly, dry, require_funds
 from ballast.record import Record
 from ballast.signing import Domain
+from ballast.web import LOOPBACK, serving
 
 NETWORK = "ethereum:local:foundry"
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -56,7 +56,7 @@ DEPLOYMENT = click.option(
 )
 HOST = click.option("--host", default=LOOPBACK, show_default=True, help="Where pages are served.")
 PUBLISHER = options(
-    click.option("--sources", "file", type=FILE, help="TOML file of sources (docs/KEEPERS.md)."),
+    click.option("--sources", "file", type=FILE, help="TOML file of sources (docs/PUBLISHING.md)."),
     click.option("--replay", type=FILE, help="Price file to replay instead."),
     click.option("--replay-start", type=float, help="When it starts, Unix seconds (default: now)."),
     click.option("--speed", default=1.0, show_default=True, help="How fast it is replayed."),

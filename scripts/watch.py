@@ -31,9 +31,9 @@ from ballast.keeper.source import Source
 from ballast.keeper.store import open_store
 from ballast.keeper.view import BlockView
 from ballast.node import Node
-from ballast.publish.serve import LOOPBACK, serving
 from ballast.record import Record
 from ballast.signing import account_id
+from ballast.web import LOOPBACK, serving
 
 
 @click.command(cls=ConnectedProviderCommand)

@@ -28,6 +28,7 @@ from tenacity import (
 from ballast.alerts.memory import Memory, Queued
 from ballast.alerts.rules import CRITICAL, INFO, WARNING, Alert
 from ballast.errors import BallastError, ConfigError
+from ballast.web import http_url
 
 FORMS = ("json", "slack", "discord")
 ATTEMPTS = 3
@@ -66,8 +67,7 @@ class Webhook:
     def __post_init__(self) -> None:
         if self.form not in FORMS:
             raise ConfigError(f"form {self.form!r} is none of {', '.join(FORMS)}")
-        if not self.url.startswith(("http://", "https://")):
-            raise ConfigError("a webhook's address begins with https:// (or http://)")
+        http_url(self.url, "webhook")
 
     @property
     def name(self) -> str:
@@ -147,20 +147,19 @@ class Post:
         self._waiting.set(len(self._memory.queue))
 
     def _flush(self, hook: Webhook, items: Sequence[Queued]) -> None:
-        for item in items:
+        for number, item in enumerate(items):
             try:
                 self._deliver(hook, item.alert)
             except Held:
                 return
             except PostError as error:
-                waiting = len(items) - items.index(item)
                 _LOG.error(
                     "webhook does not answer: alerts wait, and are tried again",
                     hook=hook.name,
                     error=str(error),
-                    waiting=waiting,
+                    waiting=len(items) - number,
                 )
-                for old in items[items.index(item) :]:
+                for old in items[number:]:
                     if self._clock() - old.since > GIVE_UP_SECONDS:
                         self._drop(old, "it waited for too long")
                 return

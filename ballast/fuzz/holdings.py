@@ -22,7 +22,7 @@ MASK_120 = (1 << 120) - 1
 MASK_128 = (1 << 128) - 1
 PLACE_MASK = (1 << 17) - 1
 UNSETTLED = 1 << 12
-INSURANCE, FEES, RESERVE = ((key).to_bytes(32, "big") for key in (1, 2, 3))
+INSURANCE, FEES = ((key).to_bytes(32, "big") for key in (1, 2))
 
 
 def pool_key(group: int) -> bytes:
@@ -305,7 +305,8 @@ class Holdings:
         ledger = self.storage.ledger
         for account, held in self.accounts.items():
             held.ledger_word = ledger(account)
-        self.insurance, self.fees, self.reserve = ledger(INSURANCE), ledger(FEES), ledger(RESERVE)
+        both = ledger(INSURANCE)
+        self.insurance, self.reserve, self.fees = both & MASK_128, both >> 128, ledger(FEES)
         for group in self.groups:
             self.pools[group] = ledger(pool_key(group))
             words = self.storage.bucket(CLAIMS_KEY + group)

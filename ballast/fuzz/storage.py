@@ -60,7 +60,8 @@ class Storage:
         return known
 
     def ledger(self, key: bytes) -> int:
-        """The vault's word of a key: cash 128, fresh 88, block 40."""
+        """The vault's slot of a key: cash 128, fresh 88, block 40. The insurance fund's holds the
+        keeper reserve in its upper half instead."""
         place = self._places.get((key,))
         if place is None:
             place = self._places[(key,)] = mapping_slot(self._ledger_slot, key)

@@ -13,10 +13,15 @@ from ballast.abi import Function
 
 DELEVERAGE_MANY = 32
 """Accounts one `deleverage_many` takes at most."""
-LIQUIDATE_MANY = 32
-"""Take-overs of one `liquidate_many`, at most."""
+LIQUIDATE_MANY = 8
+"""Legs in one `liquidate_many`: the contract takes 32, but a third of a block is enough."""
+FOR_EVER = 2**256 - 1
 AS_URGENT = 8
 """Of one kind so many, next to each other by urgency, may change places."""
+
+
+_LIQUIDATOR = slice(4 + 32, 4 + 64)
+"""Where `liquidate_many`'s call data names the liquidator."""
 
 
 class Kind(StrEnum):
@@ -26,6 +31,7 @@ class Kind(StrEnum):
     LIQUIDATE = "liquidate"
     SETTLE = "settle"
     REFRESH = "refresh"
+    ALLOW = "allow"
 
 
 GAS = {
@@ -33,6 +39,7 @@ GAS = {
     Kind.LIQUIDATE: 600_000,
     Kind.SETTLE: 200_000,
     Kind.REFRESH: 200_000,
+    Kind.ALLOW: 60_000,
 }
 """What one account's call needs, roughly: what is sent has been estimated by the node."""
 
@@ -54,8 +61,7 @@ class Action:
     `key` is the same for the same thing to be done: while one is under way no other is sent.
     `gas` is a guess; `reward_quote` is what the call is expected to bring its caller, WAD;
     `margin_quote` what of the liquidator's margin it will bind, WAD; `market` and `size` (base,
-    WAD) are set where a leg is meant, `tier` where a rank is, `parts` where one transaction does
-    what several could.
+    WAD) are set where a leg is meant, `parts` where several are, `tier` where a rank is.
     """
 
     kind: Kind
@@ -98,22 +104,32 @@ def liquidate(
     )
 
 
-def liquidate_many(batch: str, found: Sequence[Action], liquidator: bytes) -> Action:
-    """Several take-overs by the contract at `batch`, up to `LIQUIDATE_MANY`."""
-    taken = [(one.accounts[0], one.market, one.size) for one in found]
-    many = contracts.interface(contracts.LIQUIDATION_BATCH).function("liquidate_many", 2)
-    legs = [account + market.to_bytes(32, "big") for account, market, _ in taken]
+def liquidate_many(batch: str, parts: Sequence[Action], liquidator: bytes) -> Action:
+    """Several `liquidate` in one transaction, by the batch contract at `batch`; one alone stays as
+    it is."""
+    if len(parts) == 1:
+        return parts[0]
+    kind = Kind.LIQUIDATE
+    legs = [(part.accounts[0], part.market, part.size) for part in parts]
+    function = contracts.interface(contracts.LIQUIDATION_BATCH).function("liquidate_many", 2)
+    accounts = tuple(part.accounts[0] for part in parts)
     return Action(
-        Kind.LIQUIDATE,
+        kind,
         batch,
-        many.encode((taken, liquidator)),
-        tuple(account for account, _, _ in taken),
-        _key(Kind.LIQUIDATE, legs, 0),
-        sum(one.gas for one in found),
-        sum(one.reward_quote for one in found),
-        sum(one.margin_quote for one in found),
-        parts=tuple(found),
+        function.encode((legs, liquidator)),
+        accounts,
+        _key(kind, accounts, 0),
+        sum(part.gas for part in parts),
+        sum(part.reward_quote for part in parts),
+        sum(part.margin_quote for part in parts),
+        parts=tuple(parts),
     )
+
+
+def allow(target: str, operator: str) -> Action:
+    """Let a contract operate the sender's accounts, for good."""
+    data = _function("set_operator", 2).encode((operator, FOR_EVER))
+    return _action(Kind.ALLOW, target, data, ())
 
 
 def settle(target: str, account: bytes) -> Action:
@@ -128,10 +144,12 @@ def refresh(target: str, account: bytes, tier: int) -> Action:
 
 
 def halves(action: Action) -> list[Action]:
-    """The two halves of a batch (of take-overs: each by itself), nothing where it cannot be
-    divided."""
+    """The two halves of a batch, nothing where it cannot be divided."""
     if action.parts:
-        return list(action.parts)
+        middle = len(action.parts) // 2
+        liquidator = action.data[_LIQUIDATOR]
+        halved = action.parts[:middle], action.parts[middle:]
+        return [liquidate_many(action.target, part, liquidator) for part in halved]
     middle = len(action.accounts) // 2
     if action.kind is not Kind.DELEVERAGE or not middle:
         return []

@@ -25,20 +25,18 @@ from ballast.keeper.actions import Action, Kind, halves, spread
 from ballast.keeper.blocks import Block
 from ballast.keeper.follower import Follower
 from ballast.keeper.metrics import Metrics
-from ballast.keeper.planner import Plan, PlanSettings, Situation, gas_quote, plan
+from ballast.keeper.planner import Batch, Plan, PlanSettings, Situation, gas_quote, plan
 from ballast.keeper.rpc import Head, Rpc
 from ballast.keeper.sender import DAY, HOUR, NotSent, Sender
 from ballast.keeper.sent import PENDING
 from ballast.keeper.trial import Outraced, Trial
 from ballast.mirror import WAD
-from ballast.signing import owner_of
 from ballast.model import grid
+from ballast.signing import owner_of
 
 _ENOUGH = ("in flight", "budget", "fee", "refused")
 """Why nothing more is tried at this block."""
 _PARAMETERS = frozenset({"MarketSet", "AdlSet", "OperatorSet"})
-_LEAST_SECONDS = 300
-"""For so long the batch contract must still be let operate the liquidator's account."""
 _log = structlog.get_logger("keeper")
 
 
@@ -74,7 +72,7 @@ class Keeper:
         self._pace = pace or Pace()
         self._params: dict[int, MarketParams] = {}
         self._adl_params = 0, 0
-        self._batch_until = 0
+        self._batch: Batch | None = None
         self._seen = ""
         self._seen_at = time.monotonic()
         self._last_action: dict[str, Any] | None = None
@@ -165,8 +163,6 @@ class Keeper:
         if self._native_market is not None:
             native = prices.get(self._native_market, 0)
             settings = replace(settings, native_quote=native)
-        if self._batch_until > head.timestamp + _LEAST_SECONDS:
-            settings = replace(settings, batch=self._batch())
         busy: frozenset[bytes] = frozenset()
         bound = 0
         if self._sender is None:
@@ -186,6 +182,7 @@ class Keeper:
             gas_price=gas_price,
             busy=busy,
             bound_quote=bound,
+            batch=self._batch,
         )
         return now, settings
 
@@ -257,12 +254,12 @@ class Keeper:
         markets = self._follower.indexer.maintenance_bps
         self._params = {market: MarketParams(*view("market_params", market)) for market in markets}
         self._adl_params = tuple(view("adl_params"))
-        batch, own = self._batch(), self._settings.liquidator
-        if batch is not None and own is not None:
-            self._batch_until = view("operator_expiry", owner_of(own), batch)
-
-    def _batch(self) -> str | None:
-        return self._follower.record.contracts.get(contracts.LIQUIDATION_BATCH)
+        if self._settings.liquidator is not None:
+            target = self._follower.record.contracts[contracts.LIQUIDATION_BATCH]
+            owner = owner_of(self._settings.liquidator)
+            is_allowed = view("operator_expiry", owner, target) > self._follower.head.timestamp
+            can_allow = self._sender is not None and self._sender.address == owner
+            self._batch = Batch(target, is_allowed) if is_allowed or can_allow else None
 
     def _show(self, now: Situation, made: Plan) -> None:
         at, metrics = self._follower.head, self.metrics

@@ -7,7 +7,7 @@ In this order:
    so a take-over of a bankrupt account is never needed.
 2. `liquidate` of those below maintenance, the nearest to bankruptcy first, one leg of each: the
    largest that the keeper's own account can carry, in whole or in part, where it pays. Several go
-   in one transaction where the batch contract may operate that account.
+   into one transaction once the keeper's owner lets LiquidationBatch do so (`allow`).
 3. `settle` of those whose open losses can pay claims that wait, the largest first.
 4. `refresh` of winners who stand in another tier than their leverage, the largest first.
 
@@ -45,16 +45,14 @@ _BPS_WAD = WAD // BPS
 class PlanSettings:
     """What a keeper wants. Amounts are quote WAD.
 
-    `liquidator` is the account that takes legs over (None: none is), several at a time where it
-    lets the contract at `batch` operate it. `native_quote` is what one native coin is worth. A
-    liquidation must bring more than `min_profit_quote` after gas; a settlement must move at least
-    `min_settle_quote`; at most `max_refresh` accounts a price are re-ranked, which stand at least
-    `refresh_tiers` tiers wrong.
+    `liquidator` is the account that takes legs over (None: none is). `native_quote` is what
+    one native coin is worth. A liquidation must bring more than `min_profit_quote` after gas; a
+    settlement must move at least `min_settle_quote`; at most `max_refresh` accounts a price are
+    re-ranked, which stand at least `refresh_tiers` tiers wrong.
     """
 
     kinds: frozenset[Kind] = frozenset(Kind)
     liquidator: bytes | None = None
-    batch: str | None = None
     native_quote: int = 0
     min_profit_quote: int = 0
     min_settle_quote: int = 10 * WAD
@@ -63,13 +61,22 @@ class PlanSettings:
 
 
 @dataclass(frozen=True)
+class Batch:
+    """The contract that takes several legs over in one transaction (LiquidationBatch.vy), and
+    whether the liquidator lets it."""
+
+    target: str
+    is_allowed: bool
+
+
+@dataclass(frozen=True)
 class Situation:
     """What a plan is made from. `columns` stand at `timestamp` (Unix seconds).
 
     `prices` (WAD) and `statuses` (bit sets of docs/SPEC.md section 6) are what the next block will
     fix; `adl_params` are the buckets of one `deleverage` and its reward in bps; `gas_price` is wei
-    a gas; `busy` are accounts that something is under way for, and `bound_quote` is the
-    liquidator's margin (WAD) that it will bind.
+    a gas; `batch` is None where the liquidator can have none; `busy` are accounts that something is
+    under way for, and `bound_quote` is the liquidator's margin (WAD) that it will bind.
     """
 
     columns: Columns
@@ -81,6 +88,7 @@ class Situation:
     gas_price: int
     busy: frozenset[bytes] = frozenset()
     bound_quote: int = 0
+    batch: Batch | None = None
 
 
 @dataclass(frozen=True)
@@ -256,13 +264,17 @@ class _Planner:
         return self._batched(found)
 
     def _batched(self, found: list[Action]) -> list[Action]:
-        batch, liquidator = self._settings.batch, self._settings.liquidator
+        """Several at once where the liquidator lets the batch contract; else it is asked to, the
+        first time that there is more than one."""
+        batch, liquidator = self._now.batch, self._settings.liquidator
         if batch is None or liquidator is None or len(found) < 2:
             return found
-        return [
-            actions.liquidate_many(batch, found[start : start + LIQUIDATE_MANY], liquidator)
-            for start in range(0, len(found), LIQUIDATE_MANY)
-        ]
+        if not batch.is_allowed:
+            if Kind.ALLOW in self._settings.kinds:
+                found.append(actions.allow(self._target, batch.target))
+            return found
+        some = [found[i : i + LIQUIDATE_MANY] for i in range(0, len(found), LIQUIDATE_MANY)]
+        return [actions.liquidate_many(batch.target, part, liquidator) for part in some]
 
     def _means(self) -> Means | None:
         """The liquidator's, where it may take over anything at all."""

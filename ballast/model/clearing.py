@@ -12,7 +12,7 @@ from ballast.model.exact import QUOTE_ONE, AccountId, ModelError, require, size_
 from ballast.model.market import PENDING, STALE, Allowance, Market, MarketParams, Observation
 from ballast.model.records import Taken, Waterfall
 from ballast.model.state import State
-from ballast.model.trading import Side
+from ballast.model.trading import Part, Side
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -181,7 +181,8 @@ class Clearing:
     def fill(self, market: int, buyer: AccountId, seller: AccountId, size: int, price: int) -> None:
         """One fill; both sides pay the taker fee."""
         fee = self.state.market(market).params.taker_fee_bps
-        trading.fill(self.state, market, Side(buyer, fee), Side(seller, fee), size, price)
+        parts = [Part(Side(seller, fee), size, price)]
+        trading.fill(self.state, market, Side(buyer, fee), True, parts)
 
     @atomic
     def fill_orders(
@@ -193,12 +194,15 @@ class Clearing:
         sizes: Sequence[int],
         prices: Sequence[int],
     ) -> None:
-        """One taker against makers in the order given; every fill checks both sides."""
+        """One taker against makers in the order given. Makers are checked after each, the taker
+        after all."""
         params = self.state.market(market).params
-        for maker, size, price in zip(makers, sizes, prices, strict=True):
-            sides = Side(taker, params.taker_fee_bps), Side(maker, params.maker_fee_bps)
-            buyer, seller = sides if taker_is_buyer else sides[::-1]
-            trading.fill(self.state, market, buyer, seller, size, price)
+        parts = [
+            Part(Side(maker, params.maker_fee_bps), size, price)
+            for maker, size, price in zip(makers, sizes, prices, strict=True)
+        ]
+        taker_side = Side(taker, params.taker_fee_bps)
+        trading.fill(self.state, market, taker_side, taker_is_buyer, parts)
 
     @atomic
     def settle(self, account: AccountId) -> None:

@@ -24,10 +24,11 @@ class LegCover:
 
 def leg_cover(state: State, account_id: AccountId, market_id: int) -> LegCover:
     """D_m and I_m of a leg, from the state as it is. The deficit is rounded up to a wei, so that
-    no crumb of it is left when the last leg is closed; D_m = D * loss / losses, rounded down."""
+    no crumb of it is left when the last leg is closed; D_m = D * loss / losses, rounded down. What
+    a leg has realised is no part of its loss."""
     account = state.accounts[account_id]
     market = state.markets[market_id]
-    losses = {m: max(0, -state.result(account_id, m)) for m in account.legs}
+    losses = {m: max(0, -leg.open_result(state.quote(m).price)) for m, leg in account.legs.items()}
     loss = losses[market_id]
     whole_deficit = div_up(max(0, -state.equity(account_id)), QUOTE_ONE)
     deficit = whole_deficit * loss // sum(losses.values()) if loss else 0

@@ -75,7 +75,6 @@ def liquidate(
     state.fix_legs(account_id)
     state.fix_legs(liquidator)
     require(not quote.status & (STALE | GRACE), "oracle: stale or in grace")
-    state.touch_all(account_id)
     leg = state.leg(account_id, market_id)
     require(leg is not None and leg.size != 0, "liquidation: no position")
     assert leg is not None
@@ -102,14 +101,14 @@ def liquidate(
         cover = leg_cover(state, account_id, market_id)
         drawn = draw_for_leg(state, market_id, cover.draw_up(taken, held))
     state.join_group(liquidator, state.markets[market_id].params.group)
-    parties = (liquidator, account_id) if leg.size > 0 else (account_id, liquidator)
-    fresh = [state.account(party).fresh_now(state.block) for party in parties]
+    fresh = state.account(account_id).fresh_now(state.block)
     results = {
         account_id: change_leg(state, account_id, market_id, -delta, most.price) + drawn,
         liquidator: change_leg(state, liquidator, market_id, delta, most.price),
     }
     book_losers_first(state, results)
-    pass_on_freshness(state, market_id, parties, fresh, div_up(taken, SIZE_ONE), most.price)
+    wei = div_up(taken, SIZE_ONE)
+    pass_on_freshness(state, market_id, liquidator, fresh, wei, most.price)
     state.groups[state.markets[market_id].params.group].allot()
     _share_penalty(state, market_id, liquidator, taken * most.penalty, top_up_cap)
     leg.fee_cents = fee_cents * (held - taken) // held

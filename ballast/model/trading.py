@@ -74,51 +74,78 @@ def _increase(market: Market, leg: Leg, delta: int, price: int) -> None:
     market.residue.carry += leg.size * leg.entry - cost
 
 
-def fill(state: State, market_id: int, buyer: Side, seller: Side, size: int, price: int) -> None:
-    """One fill; both sides are checked after it."""
-    require(buyer.account != seller.account, "fill: self trade")
-    require(size > 0, "fill: no size")
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a taker trades with one maker: size in wei of base, price in wei."""
+
+    maker: Side
+    size: int
+    price: int
+
+
+def fill(
+    state: State, market_id: int, taker: Side, taker_buys: bool, parts: Sequence[Part]
+) -> None:
+    """One taker against makers in their order. Each maker is checked after its part, the taker
+    after the last."""
+    if not parts:
+        return
     market = state.market(market_id)
     state.fix(market_id)
-    require(MIN_ENTRY <= price < MAX_ENTRY, "fill: price out of range")
-    _require_band(market, price)
     interest = market.interest(True)
-    fresh = [state.account(side.account).fresh_now(state.block) for side in (buyer, seller)]
-    signed = ((buyer, size), (seller, -size))
-    before = []
-    for side, delta in signed:
-        state.fix_legs(side.account)
-        before.append(_before(state, market_id, side.account, delta))
-    results = {
-        side.account: change_leg(state, side.account, market_id, delta * SIZE_ONE, price)
-        for side, delta in signed
-    }
+    sign = 1 if taker_buys else -1
+    fresh = state.account(taker.account).fresh_now(state.block)
+    state.fix_legs(taker.account)
+    whole = sum(part.size for part in parts)
+    taker_before = _before(state, market_id, taker.account, sign * whole)
+    for part in parts:
+        fresh += _trade(state, market_id, taker, sign, part, fresh)
     cap = max(market.params.interest_cap_base * SIZE_ONE, interest + SIZE_DUST)
     require(market.interest(True) <= cap, "fill: above interest cap")
+    _after(state, market_id, taker_before)
+
+
+def _trade(
+    state: State, market_id: int, taker: Side, sign: int, part: Part, taker_fresh: int
+) -> int:
+    """The taker (buying: sign 1) against one maker; returns what is fresh with the taker by it."""
+    maker, size, price = part.maker, part.size, part.price
+    require(maker.account != taker.account, "fill: self trade")
+    require(size > 0, "fill: no size")
+    market = state.market(market_id)
+    require(MIN_ENTRY <= price < MAX_ENTRY, "fill: price out of range")
+    _require_band(market, price)
+    maker_fresh = state.account(maker.account).fresh_now(state.block)
+    state.fix_legs(maker.account)
+    before = _before(state, market_id, maker.account, -sign * size)
+    results = {
+        side.account: change_leg(state, side.account, market_id, delta * SIZE_ONE, price)
+        for side, delta in ((taker, sign * size), (maker, -sign * size))
+    }
     book_losers_first(state, results)
-    pass_on_freshness(state, market_id, (buyer.account, seller.account), fresh, size, price)
-    for side in (buyer, seller):
+    gained = 0
+    if (sign > 0) == (price > market.fixed.price):
+        pass_on_freshness(state, market_id, maker.account, taker_fresh, size, price)
+    else:
+        gained = pass_on_freshness(state, market_id, taker.account, maker_fresh, size, price)
+    for side in (taker, maker):
         _charge(state, market_id, side, size * price // WAD)
-    for earlier in before:
-        _after(state, market_id, earlier)
+    _after(state, market_id, before)
     market.sample(size * SIZE_ONE, price, state.now)
+    return gained
 
 
 def pass_on_freshness(
-    state: State,
-    market_id: int,
-    accounts: tuple[AccountId, AccountId],
-    fresh: Sequence[int],
-    size: int,
-    price: int,
-) -> None:
+    state: State, market_id: int, winner: AccountId, loser_fresh: int, size: int, price: int
+) -> int:
     """What an exchange (of `size` wei) off the oracle price hands from a loser whose cash came in
-    this block stays fresh with the winner. `accounts` and `fresh`: buyer, seller."""
-    gain = price - state.markets[market_id].fixed.price
-    winner, loser = (0, 1) if gain <= 0 else (1, 0)
-    if fresh[loser]:
-        handed = div_up(size * abs(gain), WAD) * QUOTE_ONE
-        state.account(accounts[winner]).mark_fresh(min(fresh[loser], handed), state.block)
+    this block stays fresh with the winner. Returns it, quote units."""
+    if not loser_fresh:
+        return 0
+    gain = abs(price - state.markets[market_id].fixed.price)
+    handed = min(loser_fresh, div_up(size * gain, WAD) * QUOTE_ONE)
+    state.account(winner).mark_fresh(handed, state.block)
+    return handed
 
 
 def book_losers_first(state: State, results: dict[AccountId, int]) -> None:

@@ -31,7 +31,6 @@ def deleverage(state: State, account_id: AccountId, caller: AccountId) -> tuple[
     """Close a bankrupt account against the queue; returns (notional still open, deficit left) in
     quote units. The record of what it did is `state.last_waterfall`."""
     state.fix_legs(account_id)
-    state.touch_all(account_id)
     equity = state.equity(account_id)
     require(equity < 0, "deleverage: account is not bankrupt")
     record = state.last_waterfall = Waterfall(account_id, equity)
@@ -42,6 +41,7 @@ def deleverage(state: State, account_id: AccountId, caller: AccountId) -> tuple[
             break
         passed.add(market_id)
         _close_leg(state, account_id, market_id, record)
+    state.touch_all(account_id)
     last_step = not state.accounts[account_id].legs and state.equity(account_id) < 0
     if last_step:
         _write_off(state, account_id, record)
@@ -56,8 +56,8 @@ def _next_leg(state: State, account_id: AccountId, passed: set[int]) -> int:
     """Profitable legs first, then losing ones, each by ascending market; 0 when none is left.
     Legs without a usable price are passed by."""
     open_legs = [
-        (state.result(account_id, market_id) < 0, market_id)
-        for market_id in state.accounts[account_id].legs
+        (leg.open_result(state.quote(market_id).price) < 0, market_id)
+        for market_id, leg in state.accounts[account_id].legs.items()
         if market_id not in passed and not state.quote(market_id).status & (STALE | GRACE)
     ]
     return min(open_legs)[1] if open_legs else 0

@@ -91,6 +91,7 @@ class Collector:
         self._rules_at = clock()
         self._one_by_one = False
         self._fresh: dict[int, bool] = {}
+        self._judged: dict[str, str] = {}
         self._ticked_at = 0.0
         for market, age in self._rules.max_age_seconds.items():
             if self._heartbeat(market) >= age:
@@ -197,12 +198,17 @@ class Collector:
         for url, page in self._pages.read():
             if isinstance(page, SourceError):
                 self._silent.labels(url).inc()
-                _LOG.warning("page failed", page=url, error=str(page))
+                self._judge(url, "no answer", str(page))
                 continue
             reasons = self._offers.add(page, self._rules.publishers, oldest, now)
-            if reasons:
-                self._refused.labels(url).inc(len(reasons))
-                _LOG.warning("offers refused", page=url, count=len(reasons), first=reasons[0])
+            self._refused.labels(url).inc(len(reasons))
+            self._judge(url, *(["offers refused", reasons[0]] if reasons else ["", ""]))
+
+    def _judge(self, url: str, what: str, reason: str) -> None:
+        """Say what is wrong with a page when that changes, not at every look."""
+        if what != self._judged.get(url, ""):
+            _LOG.warning(what or "page is well again", page=url, reason=reason)
+        self._judged[url] = what
 
     def _choice(self, market: int, known: OnChain, block_time: int, now: int) -> Choice | None:
         # One interval's margin: the report has to be young enough still when it is mined.

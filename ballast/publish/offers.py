@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,8 +10,9 @@ import httpx
 
 from ballast.abi import checksum
 from ballast.errors import SigningError, SourceError
-from ballast.publish.sources import MAX_BODY_BYTES, MAX_PRICE
+from ballast.publish.sources import MAX_PRICE
 from ballast.signing import Domain, SignedPrice, report_digest, signer_of
+from ballast.web import http_url, read_json
 
 REPORTS = "/reports"
 
@@ -22,9 +21,9 @@ class Pages:
     """Publishers' pages, asked all at once. A page has `timeout_seconds`, whatever it does."""
 
     def __init__(self, urls: Sequence[str], timeout_seconds: float) -> None:
-        self._urls = [url.rstrip("/") + REPORTS for url in urls]
+        self._urls = [str(http_url(url, "publisher")).rstrip("/") + REPORTS for url in urls]
         self._timeout_seconds = timeout_seconds
-        self._client = httpx.Client(timeout=timeout_seconds, follow_redirects=False)
+        self._client = httpx.Client(follow_redirects=False)
         self._pool = ThreadPoolExecutor(max(1, len(urls)), thread_name_prefix="page")
 
     def read(self) -> list[tuple[str, Any | SourceError]]:
@@ -37,18 +36,10 @@ class Pages:
         self._client.close()
 
     def _read(self, url: str) -> Any | SourceError:
-        deadline = time.monotonic() + self._timeout_seconds
-        body = b""
         try:
-            with self._client.stream("GET", url) as answer:
-                answer.raise_for_status()
-                for part in answer.iter_bytes():
-                    body += part
-                    if len(body) > MAX_BODY_BYTES or time.monotonic() > deadline:
-                        return SourceError(f"{url}: too long")
-            return json.loads(body)
-        except (httpx.HTTPError, ValueError, RecursionError) as error:
-            return SourceError(f"{url}: {type(error).__name__}: {error}")
+            return read_json(self._client, url, url, self._timeout_seconds)
+        except SourceError as error:
+            return error
 
 
 class Offers:
@@ -62,9 +53,10 @@ class Offers:
         self._kept: dict[tuple[int, str, int], SignedPrice] = {}
 
     def add(self, page: Any, publishers: set[str], not_before: int, not_after: int) -> list[str]:
-        """Take in a page's reports of times within `not_before` to `not_after`; why others were
-        refused (those out of that time are not: a page shows old ones)."""
+        """Take in a page's reports of times within `not_before` to `not_after`; why others do not
+        count. (A page shows old ones too: only where all are out of that time is it a reason.)"""
         reasons = []
+        out_of_time = 0
         try:
             claimed = checksum(page["publisher"])
             reports = list(page["reports"])
@@ -74,36 +66,39 @@ class Offers:
             return [f"{claimed} is no publisher of this oracle"]
         for report in reports:
             try:
-                offer = self._offer(report, claimed, not_before, not_after)
+                offer = self._offer(report, claimed)
+                if not not_before <= offer.timestamp <= not_after:
+                    out_of_time += 1
+                else:
+                    self._take(offer)
             except SigningError as error:
                 reasons.append(str(error))
-                continue
-            if offer is not None:
-                self._kept[offer.market, offer.publisher, offer.timestamp] = offer
+        if reports and out_of_time == len(reports):
+            reasons.append("all its times are out of bounds: it has stopped, or its clock is wrong")
         return reasons
 
-    def _offer(
-        self, report: Any, publisher: str, not_before: int, not_after: int
-    ) -> SignedPrice | None:
-        """One report, verified; None where it is known already or out of time."""
+    def _offer(self, report: Any, publisher: str) -> SignedPrice:
         try:
             market, timestamp = int(report["market"]), int(report["timestamp"])
             price = int(report["price"])
             signature = bytes.fromhex(report["signature"].removeprefix("0x"))
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise SigningError(f"not a report: {error}") from error
-        if not not_before <= timestamp <= not_after:
-            return None
-        if (market, publisher, timestamp) in self._kept:
-            return None
-        if market not in self._markets:
-            raise SigningError(f"market {market} is not known")
-        if not 0 < price <= MAX_PRICE:
-            raise SigningError("price out of range")
-        digest = report_digest(self._domain, market, price, timestamp)
-        if signer_of(digest, signature) != publisher:
-            raise SigningError("signed by somebody else, or for another oracle")
         return SignedPrice(publisher, market, price, timestamp, signature)
+
+    def _take(self, offer: SignedPrice) -> None:
+        """Keep an offer that is new and good. Raises `SigningError`."""
+        key = offer.market, offer.publisher, offer.timestamp
+        if key in self._kept:
+            return
+        if offer.market not in self._markets:
+            raise SigningError(f"market {offer.market} is not known")
+        if not 0 < offer.price <= MAX_PRICE:
+            raise SigningError("price out of range")
+        digest = report_digest(self._domain, offer.market, offer.price, offer.timestamp)
+        if signer_of(digest, offer.signature) != offer.publisher:
+            raise SigningError("signed by somebody else, or for another oracle")
+        self._kept[key] = offer
 
     def forget(self, before: int) -> None:
         """Let go of offers from before a time."""

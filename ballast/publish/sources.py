@@ -6,7 +6,6 @@ Prices are quote per base, WAD; times Unix seconds. A source that cannot answer 
 
 from __future__ import annotations
 
-import json
 import time
 import tomllib
 from bisect import bisect_right
@@ -22,10 +21,10 @@ import structlog
 from ballast import scenario
 from ballast.errors import ConfigError, ScenarioError, SourceError
 from ballast.scenario import Scenario
+from ballast.web import http_url, read_json
 
 BPS = 10_000
 MAX_PRICE = 2**96 - 1
-MAX_BODY_BYTES = 1 << 20
 _EXACT = Context(prec=120)
 _LOG = structlog.get_logger("source")
 
@@ -105,26 +104,19 @@ class HttpJsonSource:
         time_in_milliseconds: bool = False,
         clock: Clock = time.time,
     ) -> None:
-        self.name = httpx.URL(url).host
+        self.name = http_url(url, "source").host  # the rest may hold a key
         self._url, self._paths, self._clock = url, dict(paths), clock
+        self._timeout_seconds = timeout_seconds
         self._time_path = time_path
         self._ticks = 1_000 if time_in_milliseconds else 1
-        self._client = httpx.Client(timeout=timeout_seconds, follow_redirects=False)
+        self._client = httpx.Client(follow_redirects=False)
 
     def quotes(self) -> dict[str, Quote]:
         """The page's prices. Raises `SourceError`."""
         now = int(self._clock())
-        try:
-            answer = self._client.get(self._url)
-            answer.raise_for_status()
-            if len(answer.content) > MAX_BODY_BYTES:
-                raise SourceError(f"{self.name}: more than {MAX_BODY_BYTES:,} bytes")
-            page = json.loads(answer.content, parse_float=Decimal)
-        except httpx.HTTPStatusError as error:
-            status = error.response.status_code
-            raise SourceError(f"{self.name}: answered {status}") from error
-        except (httpx.HTTPError, ValueError) as error:
-            raise SourceError(f"{self.name}: {type(error).__name__}: {error}") from error
+        page = read_json(
+            self._client, self._url, self.name, self._timeout_seconds, parse_float=Decimal
+        )
         when = now
         if self._time_path is not None:
             when = int(_number(_at(page, self._time_path, self.name), self.name)) // self._ticks
@@ -259,7 +251,7 @@ class _File:
 
 
 def load(path: Path, clock: Clock = time.time) -> Source:
-    """The source a TOML file describes (docs/KEEPERS.md). Raises `ConfigError`."""
+    """The source a TOML file describes (docs/PUBLISHING.md). Raises `ConfigError`."""
     try:
         asked = _File(**tomllib.loads(path.read_text()))
         sources = [_source(entry, path.parent, clock) for entry in asked.source]

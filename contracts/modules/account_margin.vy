@@ -34,61 +34,101 @@ struct Totals:
 
 @internal
 @pure
-def _leg_totals(leg: positions.Leg, quote: pricing.Quote, risk: records.Risk) -> Totals:
+def _with_leg(
+    rest: Totals, leg: positions.Leg, quote: pricing.Quote, risk: records.Risk
+) -> Totals:
     """
-    @notice What one leg adds to its account's totals, at the quote's price.
+    @return The totals with one more leg, at the quote's price.
     """
     if leg.recorded_size == 0 and leg.size == 0:
-        return empty(Totals)
+        return rest
     result: int256 = positions._open_result(leg, quote.price)
     notional: uint256 = fixed_point._mul_div_up(leg.size, quote.price, fixed_point.WAD)
     losses: uint256 = 0
     if result < 0:
         losses = convert(-result, uint256)
     return Totals(
-        result_quote=result,
-        losses_quote=losses,
-        initial_quote=fixed_point._mul_div_up(
-            notional, risk.initial_margin_bps, fixed_point.BPS
-        ),
-        maintenance_quote=fixed_point._mul_div_up(
-            notional, risk.maintenance_margin_bps, fixed_point.BPS
-        ),
-        notional_quote=notional,
-        status=quote.status,
+        result_quote=rest.result_quote + result,
+        losses_quote=rest.losses_quote + losses,
+        initial_quote=rest.initial_quote
+        + fixed_point._mul_div_up(notional, risk.initial_margin_bps, fixed_point.BPS),
+        maintenance_quote=rest.maintenance_quote
+        + fixed_point._mul_div_up(notional, risk.maintenance_margin_bps, fixed_point.BPS),
+        notional_quote=rest.notional_quote + notional,
+        status=rest.status | quote.status,
     )
 
 
 @internal
 @pure
-def _sum(a: Totals, b: Totals) -> Totals:
-    return Totals(
-        result_quote=a.result_quote + b.result_quote,
-        losses_quote=a.losses_quote + b.losses_quote,
-        initial_quote=a.initial_quote + b.initial_quote,
-        maintenance_quote=a.maintenance_quote + b.maintenance_quote,
-        notional_quote=a.notional_quote + b.notional_quote,
-        status=a.status | b.status,
-    )
+def _leg_totals(leg: positions.Leg, quote: pricing.Quote, risk: records.Risk) -> Totals:
+    """
+    @return What one leg adds to its account's totals.
+    """
+    return self._with_leg(empty(Totals), leg, quote, risk)
 
 
 @internal
 @view
-def _totals(account: bytes32, except_market: uint256) -> Totals:
+def _totals(account: bytes32) -> Totals:
     """
-    @notice Totals over all legs but one (0: over all), at the prices of this block.
+    @notice Totals over all legs, at the prices of this block.
+    """
+    totals: Totals = empty(Totals)
+    markets: DynArray[uint256, 16] = records._markets_in(records._accounts[account])
+    for market: uint256 in markets:
+        quote: pricing.Quote = pricing._peek(market)
+        totals = self._with_leg(
+            totals,
+            positions._leg(account, market, quote.funding_index),
+            quote,
+            records._risk(market),
+        )
+    return totals
+
+
+@internal
+@view
+def _booked_totals(account: bytes32, except_market: uint256) -> (Totals, int256, uint256):
+    """
+    @notice Totals over all legs but one (0: over all) as a touch would book them.
+    @return Totals; what the touch would realise; a bit, in the order of the list of markets, for each leg that loses.
+    """
+    totals: Totals = empty(Totals)
+    realised: int256 = 0
+    losing: uint256 = 0
+    bit: uint256 = 1
+    markets: DynArray[uint256, 16] = records._markets_in(records._accounts[account])
+    for market: uint256 in markets:
+        if market != except_market:
+            quote: pricing.Quote = pricing._peek(market)
+            leg: positions.Leg = positions._leg(account, market, quote.funding_index)
+            realised += leg.realised_quote
+            losses: uint256 = totals.losses_quote
+            totals = self._with_leg(totals, positions._booked(leg), quote, records._risk(market))
+            if totals.losses_quote != losses:
+                losing |= bit
+        bit <<= 1
+    return totals, realised, losing
+
+
+@internal
+def _fix_rest(account: bytes32, except_market: uint256) -> Totals:
+    """
+    @notice Fixes the price of each market the account has a leg in, but one.
+    @return Totals over those legs.
     """
     totals: Totals = empty(Totals)
     markets: DynArray[uint256, 16] = records._markets_in(records._accounts[account])
     for market: uint256 in markets:
         if market == except_market:
             continue
-        quote: pricing.Quote = pricing._peek(market)
-        totals = self._sum(
+        quote: pricing.Quote = pricing._fix(market)
+        totals = self._with_leg(
             totals,
-            self._leg_totals(
-                positions._leg(account, market, quote.funding_index), quote, records._risk(market)
-            ),
+            positions._leg(account, market, quote.funding_index),
+            quote,
+            records._risk(market),
         )
     return totals
 

@@ -65,6 +65,15 @@ def _id(epoch: uint256, is_long: bool, tier: uint256, tick: uint256) -> uint256:
 
 @internal
 @pure
+def _at_epoch(bucket_id: uint256, epoch: uint256) -> uint256:
+    """
+    @return The id of the same place in another epoch.
+    """
+    return (epoch << 17) | (bucket_id & ID_KEY_MASK)
+
+
+@internal
+@pure
 def _key(market: uint256, bucket_id: uint256) -> uint256:
     return (market << 32) | (bucket_id & ID_KEY_MASK)
 
@@ -95,13 +104,11 @@ def _with_funding(before: records.Bucket, is_long: bool, funding_index: int256) 
     """
     b: records.Bucket = before
     delta: int256 = funding_index - b.funding_index
-    if delta != 0:
-        b.funding_index = funding_index
-        if is_long:
-            delta = -delta
-        amount: int256 = fixed_point._floor_div(convert(b.size, int256) * delta, fixed_point.WAD)
-        b = share_buckets._credit(b, amount)
-    return b
+    b.funding_index = funding_index
+    if is_long:
+        delta = -delta
+    amount: int256 = fixed_point._floor_div(convert(b.size, int256) * delta, fixed_point.WAD)
+    return share_buckets._credit(b, amount)
 
 
 @internal
@@ -110,9 +117,10 @@ def _load(market: uint256, bucket_id: uint256, funding_index: int256) -> records
     """
     @return The live bucket on the id's place in the grid, funding included.
     """
-    return self._with_funding(
-        records._bucket(self._key(market, bucket_id)), self._is_long(bucket_id), funding_index
-    )
+    b: records.Bucket = records._bucket(self._key(market, bucket_id))
+    if b.funding_index != funding_index:
+        return self._with_funding(b, self._is_long(bucket_id), funding_index)
+    return b
 
 
 @internal

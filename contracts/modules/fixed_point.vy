@@ -30,9 +30,7 @@ def _mul_div_up(a: uint256, b: uint256, denominator: uint256) -> uint256:
     product: uint256 = a * b
     quotient: uint256 = product // denominator
     # At most the product.
-    if unsafe_mul(quotient, denominator) != product:
-        return unsafe_add(quotient, 1)
-    return quotient
+    return unsafe_add(quotient, convert(unsafe_mul(quotient, denominator) != product, uint256))
 
 
 @internal

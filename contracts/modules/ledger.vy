@@ -99,11 +99,20 @@ def _claim(group: uint256, u: records.Unsettled) -> share_buckets.Member:
 
 @internal
 @view
+def _cash(key: bytes32) -> uint256:
+    """
+    @return The ledger's balance of an account or of one of the system's keys.
+    """
+    return staticcall records.VAULT.balance_of(key)
+
+
+@internal
+@view
 def _free_pool(group: uint256) -> uint256:
     """
     @return What the pool holds and nobody has been allotted.
     """
-    return staticcall records.VAULT.pool_of(group) - records._allotted(group)
+    return self._cash(self._pool(group)) - records._allotted(group)
 
 
 @internal
@@ -133,14 +142,16 @@ def _post(account: bytes32, result_quote: int256):
         if m.credit_quote > 0:
             self._collect(account, group, convert(m.credit_quote, uint256))
         elif result_quote == 0 and (
-            u.debt_quote == 0 or staticcall records.VAULT.balance_of(account) == 0
+            u.debt_quote == 0 or self._cash(account) == 0
         ):
             return
     net: int256 = (
         convert(m.size, int256) - convert(u.debt_quote, int256) + result_quote
     )
     key: uint256 = self._claims_key(group)
-    claims: records.Bucket = records._bucket(key)
+    claims: records.Bucket = empty(records.Bucket)
+    if known or net > 0:
+        claims = records._bucket(key)
     had_claim: bool = m.shares != 0
     if had_claim:
         claims = share_buckets._leave(claims, m.shares, m.size)
@@ -150,7 +161,7 @@ def _post(account: bytes32, result_quote: int256):
     paid_in: bool = False
     if net < 0:
         owed: uint256 = convert(-net, uint256)
-        paid: uint256 = min(owed, staticcall records.VAULT.balance_of(account))
+        paid: uint256 = min(owed, self._cash(account))
         self._move(account, self._pool(group), paid)
         paid_in = paid != 0
         after.debt_quote = owed - paid
@@ -204,8 +215,10 @@ def _allot(group: uint256):
     """
     @notice Allots what entered the pool to the claims that wait. Called after every inflow.
     """
+    if self._waiting(group) == 0:
+        return
     claims: records.Bucket = records._bucket(self._claims_key(group))
-    if claims.size == 0 or claims.shares == 0:
+    if claims.shares == 0:
         return
     amount: uint256 = min(self._free_pool(group), claims.size)
     if amount == 0:
@@ -235,7 +248,10 @@ def _waiting(group: uint256) -> uint256:
     """
     @return Claims that the pool has not paid for yet.
     """
-    return records._bucket(self._claims_key(group)).size
+    waiting: uint256 = 0
+    epoch: uint256 = 0
+    waiting, epoch = records._bucket_size(self._claims_key(group))
+    return waiting
 
 
 @internal
@@ -271,6 +287,8 @@ def _reward(receiver: bytes32, amount_quote: uint256) -> uint256:
     @notice Pays a keeper from the keeper reserve, as far as it reaches.
     @return What was paid.
     """
-    paid: uint256 = min(amount_quote, staticcall records.VAULT.balance_of(KEEPER_RESERVE))
+    if amount_quote == 0:
+        return 0
+    paid: uint256 = min(amount_quote, self._cash(KEEPER_RESERVE))
     self._move(KEEPER_RESERVE, receiver, paid)
     return paid

@@ -26,16 +26,13 @@ from modules import account_margin
 from modules import positions
 from modules import pricing
 from modules import records
-from modules import settlement
 from modules import trading
 
 uses: insurance
 uses: ledger
 uses: account_margin
-uses: positions
 uses: pricing
 uses: records
-uses: settlement
 uses: trading
 
 
@@ -70,20 +67,19 @@ def _insurance_for_leg(market: uint256, leg: account_margin.Totals, deficit_quot
 @internal
 @view
 def _terms(
-    account: bytes32, leg: positions.Leg, totals: account_margin.Totals,
-    quote: pricing.Quote, risk: records.Risk,
+    leg: positions.Leg, rest: account_margin.Totals, equity: int256, quote: pricing.Quote, risk: records.Risk
 ) -> (Terms, String[32]):
     """
     @param leg As booked: what is not booked yet could hide its part of the losses.
-    @param totals Over all legs, booked alike.
+    @param rest Over the account's other legs, booked alike.
     @return What may be taken of a leg now; or why nothing may.
     """
-    own: account_margin.Totals = account_margin._leg_totals(leg, quote, risk)
-    equity: int256 = account_margin._equity(ledger._purse(account), totals)
+    totals: account_margin.Totals = account_margin._with_leg(rest, leg, quote, risk)
     if equity >= convert(totals.maintenance_quote, int256):
         return empty(Terms), "liquidation: account healthy"
     terms: Terms = Terms(size=leg.size, penalty_wad=0, insurance_quote=0)
     if equity < 0:
+        own: account_margin.Totals = account_margin._leg_totals(leg, quote, risk)
         deficit: uint256 = self._deficit_of_leg(convert(-equity, uint256), own, totals)
         terms.insurance_quote = self._insurance_for_leg(leg.market, own, deficit)
         if terms.insurance_quote < deficit:
@@ -150,15 +146,16 @@ def _liquidate(account: bytes32, market: uint256, size: uint256, liquidator: byt
     quote: pricing.Quote = pricing._fix(market)
     assert quote.status & pricing.STALE == 0, "market: stale price"
     assert quote.status & pricing.GRACE == 0, "market: grace period"
-    account_margin._fix_prices(account)
-    settlement._book_all(account)
-    leg: positions.Leg = positions._leg(account, market, quote.funding_index)
+    a: trading.Side = trading._take_out(account, market, quote, risk)
+    leg: positions.Leg = positions._booked(a.old)
     assert leg.size != 0, "liquidation: no position"
+    rest: account_margin.Totals = empty(account_margin.Totals)
+    unbooked: int256 = 0
+    losing: uint256 = 0
+    rest, unbooked, losing = account_margin._booked_totals(account, market)
     terms: Terms = empty(Terms)
     refusal: String[32] = ""
-    terms, refusal = self._terms(
-        account, leg, account_margin._totals(account, 0), quote, risk
-    )
+    terms, refusal = self._terms(leg, rest, a.equity_before, quote, risk)
     assert len(refusal) == 0, refusal
     taken: uint256 = min(size, terms.size)
     if taken < leg.size:
@@ -170,15 +167,16 @@ def _liquidate(account: bytes32, market: uint256, size: uint256, liquidator: byt
     # oracle price: under the grid a liquidator who would have to enter is refused by the grid.
     price = min(max(price, min(grid.MIN_PRICE, quote.price)), grid.MAX_PRICE)
 
-    a: trading.Side = trading._read(account, not leg.is_long, market, taken, price, quote, risk)
-    l: trading.Side = trading._read(liquidator, leg.is_long, market, taken, price, quote, risk)
+    a = trading._trade(a, not leg.is_long, taken, price)
+    a.due_quote += convert(drawn, int256)
     a.result_quote += convert(drawn, int256)
-    trading._update_interest(market, a, l)
+    l: trading.Side = trading._take_out(liquidator, market, quote, risk)
+    l = trading._trade(l, leg.is_long, taken, price)
+    interest: uint256 = records._open_interest(market)
+    trading._set_interest(market, interest, trading._interest_after(interest, a.old, a.new, l.old, l.new))
     trading._book(a, l)
-    if leg.is_long:
-        trading._pass_on_freshness(l, a, taken, price, quote.price)
-    else:
-        trading._pass_on_freshness(a, l, taken, price, quote.price)
+    # The penalty is the liquidator's gain.
+    trading._pass_on_freshness(liquidator, a.fresh_quote, taken, price, quote.price)
     if drawn != 0:
         ledger._allot(risk.group)
     penalty: uint256 = fixed_point._mul_div_down(

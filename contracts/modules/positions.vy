@@ -65,7 +65,7 @@ def _leg(account: bytes32, market: uint256, funding_index: int256) -> Leg:
         size=m.size,
         recorded_size=p.size,
         entry_price=p.entry_price,
-        bucket_id=adl_queue._id(b.epoch, is_long, adl_queue._tier(p.bucket_id), adl_queue._tick(p.bucket_id)),
+        bucket_id=adl_queue._at_epoch(p.bucket_id, b.epoch),
         fees_cents=p.fees_cents,
         shares=m.shares,
         credit_index=b.credit_index,
@@ -114,6 +114,18 @@ def _open_result(leg: Leg, price: uint256) -> int256:
     @return V: what the account would book, closing at `price` now.
     """
     return leg.realised_quote + self._unrealised(leg, price)
+
+
+@internal
+@pure
+def _booked(touched: Leg) -> Leg:
+    """
+    @return The leg as a touch would write it.
+    """
+    leg: Leg = touched
+    leg.recorded_size = leg.size
+    leg.realised_quote = 0
+    return leg
 
 
 @internal

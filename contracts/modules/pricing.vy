@@ -89,12 +89,7 @@ def _accrued(market: uint256, last: records.PriceRecord, f: records.Funding) -> 
 
 @internal
 @view
-def _peek(market: uint256) -> Quote:
-    """
-    @notice The market's price and funding as they are, or would be fixed, in this block.
-    """
-    last: records.PriceRecord = records._price_record(market)
-    f: records.Funding = records._funding_record(market)
+def _quote(market: uint256, last: records.PriceRecord, f: records.Funding) -> Quote:
     if last.block_number == block.number:
         return Quote(
             price=last.price, timestamp=last.timestamp, status=last.status, funding_index=f.index
@@ -109,7 +104,7 @@ def _peek(market: uint256) -> Quote:
     price: uint256 = 0
     timestamp: uint256 = 0
     status: uint256 = 0
-    success, price, timestamp, status = self._ask(records._risk(market).oracle, market)
+    success, price, timestamp, status = self._ask(records._oracle(market), market)
     if success:
         quote.price = price
         quote.timestamp = timestamp
@@ -118,15 +113,24 @@ def _peek(market: uint256) -> Quote:
 
 
 @internal
+@view
+def _peek(market: uint256) -> Quote:
+    """
+    @notice The market's price and funding as they are, or would be fixed, in this block.
+    """
+    return self._quote(market, records._price_record(market), records._funding_record(market))
+
+
+@internal
 def _fix(market: uint256) -> Quote:
     """
     @notice The market's price and funding, fixed until this block ends.
     """
     last: records.PriceRecord = records._price_record(market)
-    quote: Quote = self._peek(market)
+    f: records.Funding = records._funding_record(market)
+    quote: Quote = self._quote(market, last, f)
     if last.block_number == block.number:
         return quote
-    f: records.Funding = records._funding_record(market)
     f.index = quote.funding_index
     f.accrued_at = block.timestamp
     records._set_funding_record(market, f)
@@ -151,13 +155,15 @@ def _fix(market: uint256) -> Quote:
 
 
 @internal
-def _sample(market: uint256, size: uint256, fill_price: uint256, oracle_price: uint256):
+def _sample(
+    market: uint256, size: uint256, fill_price: uint256, oracle_price: uint256, interest: uint256
+):
     """
     @notice Takes a fill into the average premium. The price of the block must have been fixed.
+    @param interest Open interest after the fill, base.
     """
     f: records.Funding = records._funding_record(market)
     elapsed: uint256 = block.timestamp - f.sampled_at
-    interest: uint256 = records._open_interest(market)
     if size * FULL_SAMPLE_SHARE < interest:
         elapsed = elapsed * size * FULL_SAMPLE_SHARE // interest
     if elapsed == 0:

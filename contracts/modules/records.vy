@@ -500,6 +500,12 @@ def _risk(market: uint256) -> Risk:
 
 @internal
 @view
+def _oracle(market: uint256) -> address:
+    return convert(self._market_params[market][0] & (2**160 - 1), address)
+
+
+@internal
+@view
 def _listed_risk(market: uint256) -> Risk:
     """
     @custom:reverts market: unknown

@@ -115,7 +115,7 @@ def _tier_now(account: bytes32, paid_quote: int256) -> uint256:
     @param paid_quote Open losses already paid that the legs still show.
     @return The account's leverage tier at the prices of this block.
     """
-    totals: account_margin.Totals = account_margin._totals(account, 0)
+    totals: account_margin.Totals = account_margin._totals(account)
     totals.result_quote += paid_quote
     return grid._tier_of(
         totals.notional_quote, account_margin._ranked_equity(ledger._purse(account), totals)
@@ -159,7 +159,7 @@ def _release(account: bytes32, amount_quote: uint256):
     if records._accounts[account] >> 64 == 0:
         return
     account_margin._fix_prices(account)
-    totals: account_margin.Totals = account_margin._totals(account, 0)
+    totals: account_margin.Totals = account_margin._totals(account)
     assert totals.status & pricing.STALE == 0, "market: stale price"
     assert totals.status & pricing.PENDING == 0, "market: price pending"
     assert (

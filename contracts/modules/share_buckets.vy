@@ -41,7 +41,6 @@ from modules import records
 uses: records
 
 INDEX_SCALE_BITS: constant(uint256) = 72
-INDEX_SCALE: constant(uint256) = 2**72
 MAX_RATIO: constant(uint256) = 2**16
 MAX_EPOCHS_BEHIND: constant(uint256) = 8
 
@@ -71,7 +70,8 @@ def _credit_of(shares: uint256, index_delta: int256) -> int256:
     """
     @return Quote credited to `shares`, towards minus infinity.
     """
-    return fixed_point._floor_div(convert(shares, int256) * index_delta, INDEX_SCALE)
+    # A signed shift rounds down, as a division by 2^72 towards minus infinity does.
+    return (convert(shares, int256) * index_delta) >> INDEX_SCALE_BITS
 
 
 @internal

@@ -11,6 +11,9 @@
        4. fees;
        5. both legs take their new place in the queue (tiers are computed from the state after the money moved);
        6. checks, on the state as it then is.
+     A taker against several makers goes through 1 and 5 once: its leg is carried in memory from maker to maker, and what it
+     is left with is placed and checked after the last of them. Nothing in between reads its stored leg, as a maker is another
+     account.
      No step calls a contract that could call back: the vault's ledger and the oracles' views make no calls.
 
      Entry prices of increases are averaged and rounded against the account (a long's up, a short's down); a flip closes at the
@@ -32,12 +35,15 @@ uses: positions
 uses: pricing
 uses: records
 
+MAX_MAKERS: constant(uint256) = 20
+
 
 struct Side:
     account: bytes32
     old: positions.Leg
     new: positions.Leg
-    result_quote: int256  # realised by this exchange, earlier forced closes and funding included
+    due_quote: int256  # realised and not booked yet, earlier forced closes and funding included
+    result_quote: int256  # realised in all
     adds_risk: bool
     rest: account_margin.Totals  # the account's other legs
     fresh_quote: uint256  # cash credited from outside in this block
@@ -46,10 +52,7 @@ struct Side:
 
 
 @internal
-def _read(
-    account: bytes32, is_buy: bool, market: uint256, size: uint256, price: uint256,
-    quote: pricing.Quote, risk: records.Risk,
-) -> Side:
+def _take_out(account: bytes32, market: uint256, quote: pricing.Quote, risk: records.Risk) -> Side:
     """
     @notice One side of an exchange, taken out of the queue at once: the other side may be in the same bucket, and its own
             joining would change what the shares read here are worth.
@@ -60,31 +63,42 @@ def _read(
     positions._leave_queue(s.old, quote.funding_index)
     s.new = s.old
     s.new.market = market
-    s.adds_risk = s.old.size == 0 or is_buy == s.old.is_long or size > s.old.size
+    s.due_quote = s.old.realised_quote
+    s.result_quote = s.old.realised_quote
     self._choose_group(account, risk.group)
-    account_margin._fix_prices(account)
-    s.rest = account_margin._totals(account, market)
-    before: account_margin.Totals = account_margin._sum(s.rest, account_margin._leg_totals(s.old, quote, risk))
+    s.rest = account_margin._fix_rest(account, market)
+    before: account_margin.Totals = account_margin._with_leg(s.rest, s.old, quote, risk)
     purse: ledger.Purse = ledger._purse(account)
     s.fresh_quote = purse.fresh_quote
     s.equity_before = account_margin._equity(purse, before)
     s.maintenance_before = before.maintenance_quote
-    s.result_quote = s.old.realised_quote
+    return s
+
+
+@internal
+@pure
+def _trade(side: Side, is_buy: bool, size: uint256, price: uint256) -> Side:
+    """
+    @notice The side after buying or selling `size` at `price`, with the result of what it closes.
+    """
+    s: Side = side
+    leg: positions.Leg = side.new
     opened: uint256 = size
-    if s.old.size != 0 and is_buy != s.old.is_long:
-        closed: uint256 = min(size, s.old.size)
-        s.new.size = s.old.size - closed
+    s.adds_risk = s.adds_risk or leg.size == 0 or is_buy == leg.is_long or size > leg.size
+    if leg.size != 0 and is_buy != leg.is_long:
+        closed: uint256 = min(size, leg.size)
+        s.new.size = leg.size - closed
         opened = size - closed
-        s.result_quote += self._closing_result(s.old, closed, price)
+        result: int256 = self._closing_result(leg, closed, price)
+        s.due_quote += result
+        s.result_quote += result
     if opened != 0:
         if s.new.size == 0:
             s.new.is_long = is_buy
             s.new.entry_price = price
             s.new.fees_cents = 0
         else:
-            s.new.entry_price = self._average(
-                is_buy, s.old.size, s.old.entry_price, opened, price
-            )
+            s.new.entry_price = self._average(is_buy, leg.size, leg.entry_price, opened, price)
         s.new.size += opened
     return s
 
@@ -135,32 +149,32 @@ def _book(a: Side, b: Side):
     """
     @notice Books both results, the loser's first.
     """
-    if a.result_quote <= b.result_quote:
-        ledger._post(a.account, a.result_quote)
-        ledger._post(b.account, b.result_quote)
+    if a.due_quote <= b.due_quote:
+        ledger._post(a.account, a.due_quote)
+        ledger._post(b.account, b.due_quote)
     else:
-        ledger._post(b.account, b.result_quote)
-        ledger._post(a.account, a.result_quote)
+        ledger._post(b.account, b.due_quote)
+        ledger._post(a.account, a.due_quote)
 
 
 @internal
-def _pass_on_freshness(buyer: Side, seller: Side, size: uint256, price: uint256, oracle_price: uint256):
+def _pass_on_freshness(
+    winner: bytes32, loser_fresh_quote: uint256, size: uint256, price: uint256, oracle_price: uint256
+) -> uint256:
     """
     @notice What an exchange off the oracle price hands from a loser whose cash came in this block stays fresh with the
             winner. Otherwise a loan could be deposited in one account, lost to another, used for its rank and withdrawn
             again, all in one transaction.
+    @return What is fresh with the winner by it, quote.
     """
-    winner: bytes32 = buyer.account
-    fresh: uint256 = seller.fresh_quote
-    if price > oracle_price:
-        winner = seller.account
-        fresh = buyer.fresh_quote
-    if fresh == 0:
-        return
+    if loser_fresh_quote == 0:
+        return 0
     handed: uint256 = fixed_point._mul_div_up(
         size, max(price, oracle_price) - min(price, oracle_price), fixed_point.WAD
     )
-    extcall records.VAULT.mark_fresh(winner, min(fresh, handed))
+    handed = min(loser_fresh_quote, handed)
+    extcall records.VAULT.mark_fresh(winner, handed)
+    return handed
 
 
 @internal
@@ -173,26 +187,31 @@ def _place(s: Side, quote: pricing.Quote, risk: records.Risk) -> (ledger.Purse, 
     leg.realised_quote = 0
     leg.recorded_size = leg.size
     purse: ledger.Purse = ledger._purse(s.account)
-    totals: account_margin.Totals = account_margin._sum(s.rest, account_margin._leg_totals(leg, quote, risk))
+    totals: account_margin.Totals = account_margin._with_leg(s.rest, leg, quote, risk)
     tier: uint256 = grid._tier_of(totals.notional_quote, account_margin._ranked_equity(purse, totals))
     positions._place(s.account, s.old.size, leg, s.result_quote, tier, quote.funding_index)
     return purse, totals
 
 
 @internal
-def _update_interest(market: uint256, a: Side, b: Side) -> (uint256, uint256):
-    """
-    @notice Longs and shorts change by the same size, so one number is the open interest of both sides.
-    @return Open interest before and after, base.
-    """
-    before: uint256 = records._open_interest(market)
-    after: uint256 = (
-        before + self._long_size(a.new) + self._long_size(b.new)
-        - self._long_size(a.old) - self._long_size(b.old)
-    )
+def _set_interest(market: uint256, before: uint256, after: uint256):
     if after != before:
         records._set_open_interest(market, after)
-    return before, after
+
+
+@internal
+@pure
+def _interest_after(
+    before: uint256, a_old: positions.Leg, a_new: positions.Leg, b_old: positions.Leg, b_new: positions.Leg
+) -> uint256:
+    """
+    @notice Longs and shorts change by the same size, so one number is the open interest of both sides.
+    @return Open interest after an exchange, base.
+    """
+    return (
+        before + self._long_size(a_new) + self._long_size(b_new)
+        - self._long_size(a_old) - self._long_size(b_old)
+    )
 
 
 @internal
@@ -240,7 +259,7 @@ def _charge(
     """
     fee: uint256 = min(
         fixed_point._mul_div_down(notional_quote, fee_bps, fixed_point.BPS),
-        staticcall records.VAULT.balance_of(account),
+        ledger._cash(account),
     )
     if fee != 0:
         insurance: uint256 = fee * fees.insurance_share_bps // fixed_point.BPS
@@ -259,56 +278,78 @@ def _add_cents(fees_cents: uint256, fee_quote: uint256) -> uint256:
 
 
 @internal
-def _fill(
-    market: uint256, buyer: bytes32, seller: bytes32, size: uint256, price: uint256,
-    buyer_is_maker: bool, seller_is_maker: bool, all_paused: bool,
-):
+@view
+def _check_price(price: uint256, quote: pricing.Quote, risk: records.Risk):
     """
-    @notice Opens, grows, shrinks or flips the positions of two accounts.
+    @custom:reverts clearing: price outside band
     """
-    assert buyer != seller, "clearing: self fill"
-    assert size != 0, "clearing: zero size"
-    assert size <= records.MASK_96, "clearing: size overflow"
-    risk: records.Risk = records._listed_risk(market)
-    quote: pricing.Quote = pricing._fix(market)
-    assert quote.price != 0, "market: no price"
     distance: uint256 = max(price, quote.price) - min(price, quote.price)
     assert (
         distance * fixed_point.BPS <= quote.price * risk.price_band_bps
     ), "clearing: price outside band"
 
+
+@internal
+def _fill(
+    market: uint256,
+    taker: bytes32,
+    taker_buys: bool,
+    makers: DynArray[bytes32, MAX_MAKERS],
+    sizes: DynArray[uint256, MAX_MAKERS],
+    prices: DynArray[uint256, MAX_MAKERS],
+    is_maker_fee: bool,
+    all_paused: bool,
+):
+    """
+    @notice Opens, grows, shrinks or flips the positions of a taker and of makers, each at its own price.
+    @param is_maker_fee Whether the makers pay the maker fee; else the taker fee.
+    """
+    risk: records.Risk = records._listed_risk(market)
+    risk.paused = risk.paused or all_paused
+    quote: pricing.Quote = pricing._fix(market)
+    assert quote.price != 0, "market: no price"
     limits: records.Limits = records._limits(market)
     fees: records.Fees = records._fees(market)
-    b: Side = self._read(buyer, True, market, size, price, quote, risk)
-    s: Side = self._read(seller, False, market, size, price, quote, risk)
-    interest_before: uint256 = 0
-    interest_after: uint256 = 0
-    interest_before, interest_after = self._update_interest(market, b, s)
-    assert (
-        interest_after <= interest_before or interest_after <= limits.interest_cap_base
-    ), "clearing: interest cap"
-    self._book(b, s)
-    if b.fresh_quote + s.fresh_quote != 0:
-        self._pass_on_freshness(b, s, size, price, quote.price)
+    interest_before: uint256 = records._open_interest(market)
+    interest: uint256 = interest_before
+    t: Side = self._take_out(taker, market, quote, risk)
+    for i: uint256 in range(len(makers), bound=MAX_MAKERS):
+        size: uint256 = sizes[i]
+        price: uint256 = prices[i]
+        assert makers[i] != taker, "clearing: self fill"
+        assert size != 0, "clearing: zero size"
+        assert size <= records.MASK_96, "clearing: size overflow"
+        self._check_price(price, quote, risk)
+        m: Side = self._take_out(makers[i], market, quote, risk)
+        m = self._trade(m, not taker_buys, size, price)
+        taker_leg: positions.Leg = t.new
+        t = self._trade(t, taker_buys, size, price)
+        interest = self._interest_after(interest, taker_leg, t.new, m.old, m.new)
+        self._book(t, m)
+        t.due_quote = 0
+        if taker_buys == (price > quote.price):
+            self._pass_on_freshness(m.account, t.fresh_quote, size, price, quote.price)
+        else:
+            t.fresh_quote += self._pass_on_freshness(taker, m.fresh_quote, size, price, quote.price)
 
-    notional: uint256 = fixed_point._mul_div_down(size, price, fixed_point.WAD)
-    fee_bps: uint256 = fees.maker_fee_bps if buyer_is_maker else fees.taker_fee_bps
-    buyer_fee: uint256 = self._charge(buyer, risk.group, notional, fee_bps, fees)
-    b.new.fees_cents = self._add_cents(b.new.fees_cents, buyer_fee)
-    fee_bps = fees.maker_fee_bps if seller_is_maker else fees.taker_fee_bps
-    seller_fee: uint256 = self._charge(seller, risk.group, notional, fee_bps, fees)
-    s.new.fees_cents = self._add_cents(s.new.fees_cents, seller_fee)
-
-    risk.paused = risk.paused or all_paused
-    self._place_and_check(b, quote, risk, limits)
-    self._place_and_check(s, quote, risk, limits)
-    pricing._sample(market, size, price, quote.price)
-    log IClearinghouse.Fill(
-        market=market,
-        buyer=buyer,
-        seller=seller,
-        size=size,
-        price=price,
-        buyer_fee_quote=buyer_fee,
-        seller_fee_quote=seller_fee,
-    )
+        notional: uint256 = fixed_point._mul_div_down(size, price, fixed_point.WAD)
+        taker_fee: uint256 = self._charge(taker, risk.group, notional, fees.taker_fee_bps, fees)
+        t.new.fees_cents = self._add_cents(t.new.fees_cents, taker_fee)
+        maker_fee: uint256 = self._charge(
+            makers[i], risk.group, notional, fees.maker_fee_bps if is_maker_fee else fees.taker_fee_bps, fees
+        )
+        m.new.fees_cents = self._add_cents(m.new.fees_cents, maker_fee)
+        self._place_and_check(m, quote, risk, limits)
+        pricing._sample(market, size, price, quote.price, interest)
+        log IClearinghouse.Fill(
+            market=market,
+            buyer=taker if taker_buys else makers[i],
+            seller=makers[i] if taker_buys else taker,
+            size=size,
+            price=price,
+            buyer_fee_quote=taker_fee if taker_buys else maker_fee,
+            seller_fee_quote=maker_fee if taker_buys else taker_fee,
+        )
+    self._set_interest(market, interest_before, interest)
+    assert interest <= max(interest_before, limits.interest_cap_base), "clearing: interest cap"
+    self._place_and_check(t, quote, risk, limits)

@@ -69,8 +69,9 @@ struct Plan:
 
 
 struct Standing:
-    totals: account_margin.Totals
+    totals: account_margin.Totals  # over all legs as a touch would book them: what one has realised is no part of its loss
     equity_quote: int256
+    losing: uint256  # a bit for each leg, in the order of the list of markets
 
 
 @internal
@@ -96,13 +97,12 @@ def _plan(
     """
     @notice What closing a leg against at most `buckets` buckets takes, from whom, and at which distance from P.
     @param leg Booked: what it has realised is part of `u`, not of its loss.
-    @param standing Over all legs, booked alike.
     """
     plan: Plan = empty(Plan)
+    if leg.size == 0:
+        return plan
     walk: adl_queue.Walk = adl_queue._start(leg.market, not leg.is_long, quote.price)
     for _: uint256 in range(MAX_BUCKETS):
-        if len(plan.slices) == buckets or plan.size == leg.size:
-            break
         tier: uint256 = adl_queue._best(walk)
         if tier == grid.TIERS:
             break
@@ -120,6 +120,8 @@ def _plan(
             )
         )
         plan.size += size
+        if len(plan.slices) == buckets or plan.size == leg.size:
+            break
         walk = adl_queue._next_head(walk, tier)
     if plan.size == 0:
         return plan
@@ -204,7 +206,7 @@ def _close(
             pair of one's own accounts would go bankrupt for it; what is left of the closed part's maintenance margin after
             the draw for it, the most that insurance may still pay for it.
     """
-    plan: Plan = self._plan(leg, standing, quote, risk, buckets)
+    plan: Plan = self._plan(positions._booked(leg), standing, quote, risk, buckets)
     if plan.size == 0:
         return 0, 0, 0
     gross: uint256 = 0
@@ -271,9 +273,14 @@ def _close(
 @internal
 @view
 def _standing(account: bytes32) -> Standing:
-    totals: account_margin.Totals = account_margin._totals(account, 0)
+    totals: account_margin.Totals = empty(account_margin.Totals)
+    unbooked: int256 = 0
+    losing: uint256 = 0
+    totals, unbooked, losing = account_margin._booked_totals(account, 0)
     return Standing(
-        totals=totals, equity_quote=account_margin._equity(ledger._purse(account), totals)
+        totals=totals,
+        equity_quote=account_margin._equity(ledger._purse(account), totals) + unbooked,
+        losing=losing,
     )
 
 
@@ -294,7 +301,6 @@ def _deleverage(account: bytes32, caller: bytes32) -> (uint256, uint256, uint256
     @return Outcome; notional still open and deficit left, quote.
     """
     account_margin._fix_prices(account)
-    settlement._book_all(account)
     standing: Standing = self._standing(account)
     if standing.equity_quote >= 0:
         return SOLVENT, 0, 0
@@ -304,17 +310,19 @@ def _deleverage(account: bytes32, caller: bytes32) -> (uint256, uint256, uint256
     reward: uint256 = 0
     insurable: uint256 = 0
     acted: bool = False
-    for losing: bool in [False, True]:
-        markets: DynArray[uint256, 16] = records._markets_in(records._accounts[account])
-        for market: uint256 in markets:
-            quote: pricing.Quote = pricing._peek(market)
-            if quote.status & (pricing.STALE | pricing.GRACE) != 0:
+    markets: DynArray[uint256, 16] = records._markets_in(records._accounts[account])
+    legs: uint256 = standing.losing
+    for losing: uint256 in [0, 1]:
+        for i: uint256 in range(len(markets), bound=16):
+            if (legs >> i) & 1 != losing:
                 continue
             if buckets == 0 or standing.equity_quote >= 0:
                 break
-            leg: positions.Leg = positions._leg(account, market, quote.funding_index)
-            if losing != (positions._open_result(leg, quote.price) < 0):
+            market: uint256 = markets[i]
+            quote: pricing.Quote = pricing._peek(market)
+            if quote.status & (pricing.STALE | pricing.GRACE) != 0:
                 continue
+            leg: positions.Leg = positions._leg(account, market, quote.funding_index)
             used: uint256 = 0
             earned: uint256 = 0
             room: uint256 = 0
@@ -327,14 +335,18 @@ def _deleverage(account: bytes32, caller: bytes32) -> (uint256, uint256, uint256
             buckets -= used
             reward += earned
             insurable += room
-            standing = self._standing(account)
+            if len(markets) > 1:
+                standing = self._standing(account)
+    # What a leg that was closed has realised was posted with the closing.
+    if not acted or len(markets) > 1:
+        settlement._book_all(account)
     if records._accounts[account] >> 64 == 0:
         acted = self._write_off(account, insurable) or acted
     if not acted:
         return NOTHING_TO_CLOSE, 0, 0
     ledger._reward(caller, reward)
-    equity: int256 = account_margin._equity(ledger._purse(account), standing.totals)
-    return ACTED, standing.totals.notional_quote, convert(max(-equity, 0), uint256)
+    standing = self._standing(account)
+    return ACTED, standing.totals.notional_quote, convert(max(-standing.equity_quote, 0), uint256)
 
 
 @internal

@@ -56,7 +56,7 @@ def exact(state: State) -> dict[object, object]:
 def test_random_state_goes_on() -> None:
     """Claims that wait, a shortfall, stale prices, emptied buckets: after each leg of a walk the
     model is adopted anew, and the walk goes on against it."""
-    walk = Walk(9, traders=30, every=25, levels=LEVELS)
+    walk = Walk(13, traders=30, every=25, levels=LEVELS)
     waited, short, closed, empty, stale, drawn = (False,) * 6
     for step in range(600):
         walk.step()

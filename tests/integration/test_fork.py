@@ -118,7 +118,7 @@ def live(anvil_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
     level = logger.level
     settings = {"host": anvil_url}
     with networks.ethereum.local.use_provider("foundry", provider_settings=settings) as provider:
-        script("deploy").run(provider, None, None, None, 6, None, None, False)
+        script("deploy").run(provider)
         yield Live(anvil_url, provider, tmp_path / "local.json")
     logger.set_level(level)
 

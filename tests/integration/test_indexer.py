@@ -293,7 +293,7 @@ def test_missing_logs_are_noticed():
     lost.world.fill(one, other, 2 * WAD, P)
     logs, block, now = lost.logs[-1]
     with pytest.raises(IndexerError, match="two positions"):
-        lost.indexer.apply(logs[-1:], block, now)
+        lost.indexer.apply(logs[-2:-1], block, now)
 
 
 def _withdrawal(f: Followed, account: bytes):

@@ -101,6 +101,42 @@ def test_a_keeper_of_one_group_leaves_the_others_alone(market: Live, tmp_path: P
     assert is_resolved(market)
 
 
+def two_are_low(market: Live) -> None:
+    """Traders 0 and 1 fall below maintenance, and nobody goes bankrupt."""
+    market.trade(1, 1, 4, 9_000)
+    market.report({1: 97_200 * WAD})
+    view = market.ballast.clearinghouse.view
+    for account in (market.account(0), market.account(1)):
+        assert 0 <= view.equity(account) < view.margin(account)[1]
+
+
+def test_two_legs_are_taken_over_at_once_after_they_were_first_taken_over_each(
+    market: Live, tmp_path: Path
+) -> None:
+    hand = take(market, tmp_path)
+    mark = market.mark()
+    two_are_low(market)
+    made = hand.keeper.step()
+    assert made is not None
+    kinds = [str(action.kind) for action in made.actions if action.kind != "refresh"]
+    assert kinds == ["liquidate", "liquidate", "allow"]
+    assert is_resolved(market)
+    market.back(mark)
+
+    market.chain.register(KEY)
+    batch = market.record.contracts["LiquidationBatch"]
+    house = market.ballast.clearinghouse
+    house.send.set_operator(batch, 2**256 - 1, sender=KEY.address)
+    two_are_low(market)
+    (tmp_path / "again").mkdir()
+    hand = take(market, tmp_path / "again")
+    hand.keeper.step()
+    assert is_resolved(market)
+    hand.keeper.step()
+    (row,) = [row for row in hand.rows() if row.kind == "liquidate"]
+    assert (row.outcome, row.target, len(row.accounts)) == ("done", batch, 2)
+
+
 def test_two_keepers_race(market: Live, tmp_path: Path) -> None:
     hands = [take(market, tmp_path, key=key) for key in (KEY, RIVAL)]
     crash(market)
@@ -232,7 +268,7 @@ def test_a_batch_that_is_too_heavy_goes_in_halves(
 ) -> None:
     hand = take(market, tmp_path)
     market.report({1: 90_000 * WAD})
-    monkeypatch.setattr(sender, "MAX_GAS", 400_000)
+    monkeypatch.setattr(sender, "MAX_GAS", 330_000)
     made = hand.keeper.step()
     assert made is not None
     assert made.bankrupt == 3

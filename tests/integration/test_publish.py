@@ -32,9 +32,9 @@ from ballast.publish.collector import (
     Collector,
     Terms,
 )
-from ballast.publish.serve import serving
 from ballast.publish.submit import directly
 from ballast.signing import combine, key_from_label, sign_price
+from ballast.web import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 WAD = 10**18
@@ -42,7 +42,8 @@ MAX_AGE = 6
 START = {"BTC": 100_000, "ETH": 4_000, "SOL": 200}
 KEYS = [key_from_label(f"publisher {i}") for i in range(5)]
 SENDER_KEY = key_from_label("collector")
-WAIT_SECONDS = 20
+WAIT_SECONDS = 40
+START_SECONDS = 60
 STALE = 1
 
 pytestmark = pytest.mark.node
@@ -54,72 +55,78 @@ class Page:
     def __init__(self, url: str) -> None:
         self.url = url
         self.factor = 100
+        self.is_down = False
 
 
-class Publishers:
-    """Processes by name, started together."""
+class Processes:
+    """Commands of the project's by name; what they say on stderr is kept in files."""
 
-    def __init__(self, record_path: Path, folder: Path) -> None:
-        self._record, self._folder = record_path, folder
-        self._running: dict[str, subprocess.Popen[str]] = {}
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, key: Any, url: str, seconds_behind: int = 0) -> None:
-        """A publisher that takes its prices off a page."""
-        file = self._folder / f"{name}.toml"
-        paths = "\n".join(f'{symbol} = "prices.{symbol}.last"' for symbol in START)
-        file.write_text(f'[[source]]\nkind = "http"\nurl = "{url}"\n[source.prices]\n{paths}\n')
+    def start(self, name: str, command: list[str], **environment: str) -> None:
+        """Start one."""
+        with (self.folder / f"{name}.log").open("wb") as said:
+            self.running[name] = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+                stderr=said,
+                stdout=subprocess.DEVNULL,
+            )
+
+    def publish(self, name: str, key: Any, url: str, seconds_behind: int = 0) -> None:
+        """Start a publisher that takes its prices off a page."""
+        record_path = str(self.folder / "local.json")
         if seconds_behind:
             module = "tests.support.publishing"
-            command = ["-m", module, str(self._record), str(file), str(seconds_behind)]
+            command = ["-m", module, record_path, self.sources(url), str(seconds_behind)]
         else:
-            command = ["scripts/publish.py", "publisher", "--deployment", str(self._record)]
-            command += ["--sources", str(file), "--publisher-key-env", "KEY", "--port", "0"]
-            command += ["--interval", "1", "--jump-bps", "2000", "--confirm-seconds", "1"]
-        self._running[name] = run(command, KEY="0x" + bytes(key.key).hex())
+            command = ["scripts/publish.py", "publisher", "--deployment", record_path]
+            command += self.publisher_options(url)
+        self.start(name, command, PUBLISHER=private(key))
 
-    def address(self, name: str) -> str:
-        """Where a publisher serves."""
-        return announced(self._running[name], r"publisher 0x\w+ at (http://\S+)/reports")
+    def publisher_options(self, url: str) -> list[str]:
+        """How publishers of this test run."""
+        options = ["--sources", self.sources(url), "--publisher-key-env", "PUBLISHER"]
+        options += ["--port", "0", "--interval", "1"]
+        return [*options, "--jump-bps", "2000", "--confirm-seconds", "1"]
 
-    def signal(self, number: int, *names: str) -> None:
-        """Send a signal to some."""
-        for name in names:
-            self._running[name].send_signal(number)
+    def sources(self, url: str) -> str:
+        """A file of sources that names a page."""
+        file = self.folder / f"{url.rsplit('/')[-1]}.toml"
+        paths = "\n".join(f'{symbol} = "prices.{symbol}.last"' for symbol in START)
+        file.write_text(f'[[source]]\nkind = "http"\nurl = "{url}"\n[source.prices]\n{paths}\n')
+        return str(file)
+
+    def said(self, name: str, pattern: str) -> str:
+        """What a process says of itself at its start."""
+        log = self.folder / f"{name}.log"
+
+        def is_said() -> bool:
+            assert self.running[name].poll() is None, log.read_text()
+            return bool(re.search(pattern, log.read_text()))
+
+        within(START_SECONDS, is_said)
+        return re.findall(pattern, log.read_text())[0]
 
     def stop(self, name: str) -> int:
-        """End one; what it returns."""
-        process = self._running.pop(name)
+        """End one as an operator would; what it returns."""
+        process = self.running.pop(name)
         process.terminate()
         return process.wait(10)
 
     def end(self) -> None:
         """End all."""
-        for process in self._running.values():
+        for process in self.running.values():
             process.kill()
             process.wait(10)
 
 
-def run(command: list[str], **environment: str) -> subprocess.Popen[str]:
-    """A Python process of the project's."""
-    return subprocess.Popen(
-        [sys.executable, *command],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
-
-
-def announced(process: subprocess.Popen[str], pattern: str) -> str:
-    """What a process says of itself at its start."""
-    assert process.stderr is not None
-    said = ""
-    for line in process.stderr:
-        said += line
-        if match := re.search(pattern, line):
-            return match[1]
-    raise AssertionError(f"the process ended: {said}")
+def private(key: Any) -> str:
+    """A test key as an environment variable holds it."""
+    return "0x" + bytes(key.key).hex()
 
 
 def within(seconds: float, what: Callable[[], bool]) -> None:
@@ -137,7 +144,7 @@ def page() -> Iterator[Page]:
     def answer(share: int) -> Callable[[], tuple[int, Any]]:
         def prices() -> tuple[int, Any]:
             told = {s: {"last": p * made.factor * share / 10_000} for s, p in START.items()}
-            return 200, {"prices": told}
+            return 503 if made.is_down and share == 100 else 200, {"prices": told}
 
         return prices
 
@@ -173,8 +180,8 @@ def ballast(anvil_url: str, tmp_path: Path) -> Iterator[Ballast]:
 
 
 @pytest.fixture
-def publishers(ballast: Ballast, tmp_path: Path) -> Iterator[Publishers]:
-    made = Publishers(tmp_path / "local.json", tmp_path)
+def processes(ballast: Ballast, tmp_path: Path) -> Iterator[Processes]:
+    made = Processes(tmp_path)
     yield made
     made.end()
 
@@ -185,73 +192,79 @@ def on_chain(ballast: Ballast) -> dict[str, float]:
 
 
 def test_liars_laggards_and_the_silent(
-    ballast: Ballast, publishers: Publishers, page: Page, anvil_url: str, tmp_path: Path
+    ballast: Ballast, processes: Processes, page: Page, anvil_url: str
 ) -> None:
-    honest = ["first", "second", "third"]
-    for name, key in zip(honest, KEYS, strict=False):
-        publishers.start(name, key, f"{page.url}/honest")
-    publishers.start("liar", KEYS[3], f"{page.url}/liar")
-    publishers.start("late", KEYS[4], f"{page.url}/honest", seconds_behind=600)
-    urls = [publishers.address(name) for name in (*honest, "liar", "late")]
-    with ExitStack() as stack:
-        collector = run(
-            [
-                "scripts/publish.py",
-                *("collector", "--network", "ethereum:local:foundry"),
-                *("--deployment", str(tmp_path / "local.json")),
-                *(part for url in urls for part in ("--publisher", url)),
-                *("--sender-key-env", "KEY", "--collector-port", "0", "--poll", "0.5"),
-            ],
-            KEY="0x" + bytes(SENDER_KEY.key).hex(),
-            APE_FOUNDRY_HOST=anvil_url,
-        )
-        stack.callback(collector.kill)
-        health = announced(collector, r"collector at (\S+)")
-        first_block = ballast.chain.block_number
+    honest, liar = f"{page.url}/honest", f"{page.url}/liar"
+    processes.publish("second", KEYS[1], honest)
+    processes.publish("third", KEYS[2], honest)
+    processes.publish("liar", KEYS[3], liar)
+    processes.publish("late", KEYS[4], honest, seconds_behind=600)
+    urls = [
+        processes.said(name, r"publisher 0x\w+ at (http://\S+)/reports")
+        for name in ("second", "third", "liar", "late")
+    ]
+    processes.start(
+        "both",
+        [
+            *(str(Path(sys.executable).parent / "ape"), "run", "publish"),
+            *("--network", "ethereum:local:foundry"),
+            *("--deployment", str(processes.folder / "local.json")),
+            *processes.publisher_options(honest),
+            *(part for url in urls for part in ("--publisher", url)),
+            *("--sender-key-env", "SENDER", "--collector-port", "0", "--poll", "0.5"),
+        ],
+        PUBLISHER=private(KEYS[0]),
+        SENDER=private(SENDER_KEY),
+        APE_FOUNDRY_HOST=anvil_url,
+    )
+    health = processes.said("both", r"collector at (\S+)")
+    first_block = ballast.chain.block_number
 
-        def is_at(factor: int) -> bool:
-            try:
-                return on_chain(ballast) == {s: p * factor / 100 for s, p in START.items()}
-            except Reverted:  # no price yet
-                return False
+    def is_at(factor: int) -> bool:
+        try:
+            return on_chain(ballast) == {s: p * factor / 100 for s, p in START.items()}
+        except Reverted:  # no price yet
+            return False
 
-        # Three honest ones, one at half the price, one ten minutes behind.
-        within(WAIT_SECONDS, lambda: is_at(100))
-        within(5, lambda: httpx.get(health).status_code == 200)
-        assert httpx.get(health).json()["fresh"] == dict.fromkeys(START, True)
-        page.factor = 103
-        within(WAIT_SECONDS, lambda: is_at(103))
-        # One of the honest stops: the liar is needed for three of five, and outvoted.
-        assert publishers.stop("third") == 0
-        page.factor = 106
-        within(WAIT_SECONDS, lambda: is_at(106))
-        # Beyond the breaker's ten per cent: waits for a second report, and gets one.
-        page.factor = 120
-        within(WAIT_SECONDS, lambda: is_at(120))
-        # All down: honest silence. Nothing is signed for two lies.
-        publishers.signal(signal.SIGSTOP, "first", "second")
-        status = ballast.clearinghouse.view.price_status
-        within(WAIT_SECONDS, lambda: all(status(m) == STALE for m in ballast.markets.values()))
-        with pytest.raises(Reverted, match="oracle: stale"):
-            ballast.oracle.view.price(1)
-        assert is_at(120)
-        # Back.
-        publishers.signal(signal.SIGCONT, "first", "second")
-        within(WAIT_SECONDS, lambda: all(status(m) == 0 for m in ballast.markets.values()))
-        assert is_at(120)
-        # Every price that was ever in force is an honest one; the breaker did wait.
-        node, oracle = Node(anvil_url), ballast.oracle
-        batches = node.logs([oracle.address], first_block, ballast.chain.block_number)
-        events = [e for logs, _, _ in batches for e in oracle.interface.decode_logs(logs)]
-        start = {ballast.markets[symbol]: price for symbol, price in START.items()}
-        factors = [e.price_wad * 100 // (start[e.market] * WAD) for e in events]
-        assert set(factors) == {100, 103, 106, 120}
-        waiting = {e.market for e in events if e.name == "PricePending"}
-        assert waiting == set(ballast.markets.values())
-        metrics = httpx.get(health.replace("health", "metrics")).text
-        assert f'outliers_total{{publisher="{KEYS[3].address}"}}' in metrics
-        collector.terminate()
-        assert collector.wait(10) == 0
+    # Three honest ones, one at half the price, one ten minutes behind.
+    within(WAIT_SECONDS, lambda: is_at(100))
+    within(5, lambda: httpx.get(health).status_code == 200)
+    assert httpx.get(health).json()["fresh"] == dict.fromkeys(START, True)
+    page.factor = 103
+    within(WAIT_SECONDS, lambda: is_at(103))
+    # One of the honest stops: the liar is needed for three of five, and outvoted.
+    assert processes.stop("third") == 0
+    page.factor = 106
+    within(WAIT_SECONDS, lambda: is_at(106))
+    # Beyond the breaker's ten per cent: waits for a second report, and gets one.
+    page.factor = 120
+    within(WAIT_SECONDS, lambda: is_at(120))
+    # All honest ones are down, one by its source, one hanging: nothing is signed for a lie.
+    page.is_down = True
+    processes.running["second"].send_signal(signal.SIGSTOP)
+    status = ballast.clearinghouse.view.price_status
+    within(WAIT_SECONDS, lambda: all(status(m) == STALE for m in ballast.markets.values()))
+    with pytest.raises(Reverted, match="oracle: stale"):
+        ballast.oracle.view.price(1)
+    assert is_at(120)
+    within(5, lambda: httpx.get(health).status_code == 503)
+    # Back.
+    page.is_down = False
+    processes.running["second"].send_signal(signal.SIGCONT)
+    within(WAIT_SECONDS, lambda: all(status(m) == 0 for m in ballast.markets.values()))
+    assert is_at(120)
+    # Every price that was ever in force is an honest one; the breaker did wait.
+    node, oracle = Node(anvil_url), ballast.oracle
+    batches = node.logs([oracle.address], first_block, ballast.chain.block_number)
+    events = [e for logs, _, _ in batches for e in oracle.interface.decode_logs(logs)]
+    start = {ballast.markets[symbol]: price for symbol, price in START.items()}
+    factors = [e.price_wad * 100 // (start[e.market] * WAD) for e in events]
+    assert set(factors) == {100, 103, 106, 120}
+    waiting = {e.market for e in events if e.name == "PricePending"}
+    assert waiting == set(ballast.markets.values())
+    metrics = httpx.get(health.replace("health", "metrics")).text
+    assert f'outliers_total{{publisher="{KEYS[3].address}"}}' in metrics
+    assert processes.stop("both") == 0
 
 
 def test_gas_bound_and_refusals(ballast: Ballast) -> None:

@@ -1,6 +1,6 @@
 """A publisher whose clock is wrong: a process of its own, otherwise the real thing.
 
-`python -m tests.support.publishing RECORD SOURCES SECONDS` with its key in `KEY`.
+`python -m tests.support.publishing RECORD SOURCES SECONDS` with its key in `PUBLISHER`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from eth_account import Account
 from ballast import record
 from ballast.publish import sources
 from ballast.publish.publisher import Publisher
-from ballast.publish.serve import serving
 from ballast.signing import Domain
+from ballast.web import serving
 
 
 def main(kept: Path, file: Path, seconds_behind: int) -> None:
@@ -28,7 +28,7 @@ def main(kept: Path, file: Path, seconds_behind: int) -> None:
 
     known = record.load(kept)
     domain = Domain(known.chain_id, known.contracts["SignedPriceOracle"])
-    signer = Account.from_key(os.environ["KEY"])
+    signer = Account.from_key(os.environ["PUBLISHER"])
     source = sources.load(file, clock)
     made = Publisher(source, signer, domain, known.markets, interval_seconds=1, clock=clock)
     with serving(made.pages(), made.metrics, 0) as at:

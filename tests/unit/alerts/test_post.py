@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from ballast.alerts import post as module
 from ballast.alerts.memory import Memory
@@ -68,19 +69,18 @@ def test_delivers_in_order(receiver: Receiver) -> None:
     assert memory.queue == []
 
 
-def test_nothing_is_lost_while_a_webhook_is_down(
-    receiver: Receiver, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_is_lost_while_a_webhook_is_down(receiver: Receiver, tmp_path: Path) -> None:
     path, time = tmp_path / "told.json", Time()
     memory = Memory.load(path)
     receiver.status = 503
     made = post(receiver, memory, time)
     made.add([ALERT, ALERT])
     memory.save()
-    made.flush()
+    with capture_logs() as said:
+        made.flush()
     # Tried a bounded number of times, and then said so.
     assert receiver.requests == ATTEMPTS == len(time.slept) + 1
-    assert "webhook does not answer" in capsys.readouterr().out
+    assert [entry["waiting"] for entry in said if entry["log_level"] == "error"] == [2]
     assert receiver.url not in path.read_text()
     # Another process, later.
     receiver.status = 200
@@ -105,9 +105,7 @@ def test_a_webhook_says_how_long_to_wait(receiver: Receiver) -> None:
     assert time.slept == [module.LONGEST_WAIT_SECONDS] * (ATTEMPTS - 1)
 
 
-def test_gives_up_after_a_day_and_says_so(
-    receiver: Receiver, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_gives_up_after_a_day_and_says_so(receiver: Receiver) -> None:
     memory, time = Memory(), Time()
     receiver.status = 404
     made = post(receiver, memory, time)
@@ -118,11 +116,11 @@ def test_gives_up_after_a_day_and_says_so(
     made.flush()
     assert len(memory.queue) == 2
     time.now += 200
-    made.flush()
+    with capture_logs() as said:
+        made.flush()
     assert len(memory.queue) == 1
-    said = capsys.readouterr().out
-    assert "alert given up" in said
-    assert "@everyone" in said
+    given_up = [entry for entry in said if entry["event"] == "alert given up"]
+    assert [entry["alert"]["text"] for entry in given_up] == [ALERT.text]
 
 
 def test_too_many_wait(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,9 +75,9 @@ def test_opens_two_positions():
         ),
         ("GroupChosen", {"account": buyer, "group": 1}),
         ("GroupChosen", {"account": seller, "group": 1}),
-        position_changed(buyer, 15 * WAD, P, bucket_id(P, 1, True)),
         position_changed(seller, -15 * WAD, P, bucket_id(P, 1, False)),
         fill_event(buyer, seller, 15 * WAD, P),
+        position_changed(buyer, 15 * WAD, P, bucket_id(P, 1, True)),
     ]
     assert position(world, buyer) == (15 * WAD, P, 0)
     assert position(world, seller) == (-15 * WAD, P, 0)
@@ -98,11 +98,11 @@ def test_grows_at_the_average_price_rounded_against_each_side():
     short_entry = (3 * P + 4 * (P + 1)) // 7
     assert long_entry == short_entry + 1
     assert emitted(world, receipt) == [
-        position_changed(buyer, 7 * WAD, long_entry, bucket_id(P, 0, True, 2), left_base=3 * WAD),
         position_changed(
             seller, -7 * WAD, short_entry, bucket_id(P, 0, False, 2), left_base=3 * WAD
         ),
         fill_event(buyer, seller, 4 * WAD, P + 1),
+        position_changed(buyer, 7 * WAD, long_entry, bucket_id(P, 0, True, 2), left_base=3 * WAD),
     ]
     assert world.clearing.view.open_interest(1) == (7 * WAD, 7 * WAD)
     assert_sound(world, [buyer, seller, rival])
@@ -114,7 +114,7 @@ def test_shrinks_and_pays_the_winner_from_the_loser():
     world.price(110 * WAD)
     receipt = world.fill(seller, buyer, 4 * WAD, 110 * WAD)
     names = [name for name, _ in emitted(world, receipt)]
-    assert names == ["PriceFixed", "Moved", "Moved", "PositionChanged", "PositionChanged", "Fill"]
+    assert names == ["PriceFixed", "Moved", "Moved", "PositionChanged", "Fill", "PositionChanged"]
     moves = [args for _, args in emitted(world, receipt, "Moved")]
     assert moves == [
         {"source": seller, "target": pool(1), "amount_quote": 40 * WAD},
@@ -123,20 +123,20 @@ def test_shrinks_and_pays_the_winner_from_the_loser():
     changes = emitted(world, receipt, "PositionChanged")
     assert changes == [
         position_changed(
-            seller,
-            -6 * WAD,
-            P,
-            bucket_id(P, 0, False, 2),
-            left_base=10 * WAD,
-            realised_quote=-40 * WAD,
-        ),
-        position_changed(
             buyer,
             6 * WAD,
             P,
             bucket_id(P, 0, True, 2),
             left_base=10 * WAD,
             realised_quote=40 * WAD,
+        ),
+        position_changed(
+            seller,
+            -6 * WAD,
+            P,
+            bucket_id(P, 0, False, 2),
+            left_base=10 * WAD,
+            realised_quote=-40 * WAD,
         ),
     ]
     assert position(world, buyer) == (6 * WAD, P, 60 * WAD)
@@ -151,7 +151,7 @@ def test_flips():
     world.fill(buyer, seller, 4 * WAD, P)
     world.price(110 * WAD)
     receipt = world.fill(rival, buyer, 9 * WAD, 110 * WAD)
-    (_, flipped) = emitted(world, receipt, "PositionChanged")
+    (flipped, _) = emitted(world, receipt, "PositionChanged")
     assert flipped == position_changed(
         buyer,
         -5 * WAD,
@@ -173,8 +173,8 @@ def test_closes_and_leaves_nothing_behind():
     world.price(95 * WAD)
     receipt = world.fill(seller, buyer, 4 * WAD, 95 * WAD)
     assert emitted(world, receipt, "PositionChanged") == [
-        position_changed(seller, 0, P, left_base=4 * WAD, realised_quote=20 * WAD),
         position_changed(buyer, 0, P, left_base=4 * WAD, realised_quote=-20 * WAD),
+        position_changed(seller, 0, P, left_base=4 * WAD, realised_quote=20 * WAD),
     ]
     view = world.clearing.view
     for account in (buyer, seller):
@@ -386,7 +386,7 @@ def test_position_cap():
         world.fill(buyer, seller, 10 * WAD + 1, P)
     world.fill(buyer, seller, 10 * WAD, P)
     with refuses("clearing: position cap"):
-        world.fill(buyer, rival, 1, P)
+        world.fill(buyer, rival, WAD, P)
 
 
 def test_interest_cap():

@@ -78,3 +78,42 @@ def test_one_that_fails_undoes_all():
             1, taker, True, [makers[0], taker], [WAD] * 2, [P] * 2, sender=VENUE
         )
     assert world.clearing.view.open_interest(1) == (0, 0)
+
+
+def test_the_taker_is_placed_once_after_its_last_maker():
+    """It flips on its way, and one maker is named twice."""
+    world, taker, makers = setup()
+    world.fill(taker, makers[2], 3 * WAD, P)
+    world.price(102 * WAD)
+    chosen = [makers[0], makers[1], makers[0]]
+    sizes, prices = [2 * WAD, 2 * WAD, WAD], [102 * WAD, 103 * WAD, 102 * WAD]
+    receipt = world.clearing.send.fill_orders(1, taker, False, chosen, sizes, prices, sender=VENUE)
+    changes = [args for _, args in emitted(world, receipt, "PositionChanged")]
+    assert [change["account"] for change in changes] == [*chosen, taker]
+    last = changes[-1]
+    assert (last["size"], last["left_base"], last["joined_base"]) == (-2 * WAD, 3 * WAD, 2 * WAD)
+    assert last["realised_quote"] == 2 * 2 * WAD + 3 * WAD
+    assert last["entry_price"] == (103 + 102) * WAD // 2
+    assert [change["size"] for change in changes[:3]] == [2 * WAD, 2 * WAD, 3 * WAD]
+    assert world.clearing.view.open_interest(1) == (5 * WAD, 5 * WAD)
+    assert_sound(world, [taker, *makers])
+
+
+def test_the_taker_is_judged_by_what_it_is_left_with():
+    """Between its makers it may stand under the minimum; in the end it may not."""
+    world, taker, makers = setup()
+    world.fill(taker, makers[2], WAD, P)
+    dust = WAD // 1_000
+    with refuses("clearing: below minimum"):
+        world.clearing.send.fill_orders(
+            1, taker, False, makers[:1], [WAD - dust], [P], sender=VENUE
+        )
+    with refuses("clearing: below minimum"):
+        world.clearing.send.fill_orders(
+            1, taker, False, makers[:2], [WAD - dust, 2 * dust], [P] * 2, sender=VENUE
+        )
+    world.clearing.send.fill_orders(
+        1, taker, False, makers[:2], [WAD - dust, WAD], [P] * 2, sender=VENUE
+    )
+    assert world.clearing.view.position(taker, 1)[0] == dust - WAD
+    assert_sound(world, [taker, *makers])

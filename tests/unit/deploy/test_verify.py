@@ -138,7 +138,9 @@ def test_wire_to_another_deployment_is_named(
 
 def test_other_owner_is_named(chain: Flaky, kept: Record, ballast: Ballast) -> None:
     ballast.oracle.send.transfer_ownership(STRANGER, sender=DEPLOYER)
-    verify(chain, kept)
+    assert differences(chain, kept) == [
+        f"SignedPriceOracle: strangers among its owners: asked set(), found {{'{STRANGER}'}}"
+    ]
     ballast.oracle.send.accept_ownership(sender=STRANGER)
     found = "\n".join(differences(chain, kept))
     assert f"SignedPriceOracle: {DEPLOYER} owns it or is offered it" in found
@@ -156,6 +158,43 @@ def test_venue_unregistered_and_market_added_are_named(
         "clearinghouse: settlement is a venue: asked True, found False",
         "market 4: group: asked 0, found 1",
     ]
+
+
+def test_other_publishers_are_named(chain: Flaky, kept: Record, ballast: Ballast) -> None:
+    others = sorted([*kept.config.signed_oracle.publishers[:4], STRANGER], key=str.lower)
+    ballast.oracle.send.set_publishers(others, 4, sender=DEPLOYER)
+    found = differences(chain, kept)
+    assert [line.split(":")[1] for line in found] == [" publishers", " threshold"]
+
+
+def test_other_guardian_group_and_reward_are_named(
+    chain: Flaky, kept: Record, ballast: Ballast
+) -> None:
+    house = ballast.clearinghouse.send
+    house.set_guardian(STRANGER, sender=DEPLOYER)
+    house.set_group(1, 1, 3_600, sender=DEPLOYER)
+    house.set_adl(9, 2, sender=DEPLOYER)
+    ballast.oracle.send.set_market(1, 299, 1_000, sender=DEPLOYER)
+    found = [line.split(":")[0] for line in differences(chain, kept)]
+    assert found == ["guardian", "deleveraging", "group 1", "BTC"]
+
+
+def test_code_with_other_bytes_behind_it_is_named(chain: Flaky, kept: Record) -> None:
+    address = kept.contracts["OrderSettlement"]
+    chain.put(address, code=chain.code(address) + b"\x00")
+    (line,) = differences(chain, kept)
+    assert line.endswith("asked its code, found other code")
+
+
+def test_immutables_are_masked_and_read(chain: Flaky, kept: Record) -> None:
+    address = kept.contracts["MarginVault"]
+    code = chain.code(address)
+    fund = bytes.fromhex(kept.contracts["InsuranceFund"][2:])
+    changed = code.replace(b"\x00" * 12 + fund, b"\x00" * 12 + bytes.fromhex(STRANGER[2:]))
+    assert changed != code
+    chain.put(address, code=changed)
+    found = differences(chain, kept)
+    assert found[0].startswith("vault: insurance fund: asked ")
 
 
 def test_other_chain_is_named(chain: Flaky, kept: Record) -> None:

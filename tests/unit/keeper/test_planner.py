@@ -12,8 +12,15 @@ from ballast.columns import Columns
 from ballast.config import MarketParams
 from ballast.errors import Reverted
 from ballast.indexer import Indexer
-from ballast.keeper.actions import DELEVERAGE_MANY, LIQUIDATE_MANY, Kind, halves
-from ballast.keeper.planner import Plan, PlanSettings, Situation, plan, terms
+from ballast.keeper.actions import (
+    DELEVERAGE_MANY,
+    FOR_EVER,
+    LIQUIDATE_MANY,
+    Action,
+    Kind,
+    halves,
+)
+from ballast.keeper.planner import Batch, Plan, PlanSettings, Situation, plan, terms
 from tests.support.world import (
     KEEPER,
     OWNER,
@@ -103,10 +110,6 @@ def crowd(book: Book, rnd: random.Random, count: int = 12) -> list[bytes]:
 def test_a_crash_is_resolved_by_its_plans_alone(seed: int) -> None:
     rnd = random.Random(seed)
     book = Book((P, 7 * WAD), cash=50_000 * WAD)
-    settings = WANTED
-    if seed % 2:
-        settings = replace(WANTED, batch=book.world.batch.address)
-        book.world.clearing.send.set_operator(settings.batch, 2**40, sender=KEEPER)
     accounts = crowd(book, rnd)
     acted: set[str] = set()
     for step in range(12):
@@ -115,7 +118,7 @@ def test_a_crash_is_resolved_by_its_plans_alone(seed: int) -> None:
         changes = (88, 112) if step % 6 == 5 else (94, 97, 98, 102, 103, 106)
         book.world.price(price * rnd.choice(changes) // 100, market)
         for _ in range(20):
-            made = book.plan(settings, gas_price=1)
+            made = book.plan(gas_price=1)
             low = sum(book.equity(a) >= 0 and book.is_low(a) for a in accounts)
             assert made.bankrupt == sum(book.equity(a) < 0 for a in accounts)
             assert made.liquidatable == low
@@ -128,31 +131,6 @@ def test_a_crash_is_resolved_by_its_plans_alone(seed: int) -> None:
     view = book.world.clearing.view
     assert view.backing(OWN) >= view.margin(OWN)[0] > 0
     assert {"deleverage", "liquidate"} <= acted
-
-
-def test_take_overs_go_together_where_they_may() -> None:
-    book = Book(cash=50_000 * WAD)
-    world = book.world
-    longs = []
-    for number in range(LIQUIDATE_MANY + 2):
-        longs.append(world.trader(f"long {number}", 60 * WAD))
-        world.fill(longs[-1], world.trader(f"short {number}", 900 * WAD), 10 * WAD, P)
-    world.price(P * 96 // 100)
-    low = [account for account in longs if book.is_low(account)]
-    assert len(low) == len(longs)
-    alone = replace(WANTED, max_refresh=0)
-    singles = book.plan(alone).actions
-    assert [action.parts for action in singles] == [()] * len(longs)
-    together = replace(alone, batch=world.batch.address)
-    world.clearing.send.set_operator(world.batch.address, 2**40, sender=KEEPER)
-    made = book.plan(together)
-    assert [len(action.parts) for action in made.actions] == [LIQUIDATE_MANY, 2]
-    assert sum(action.margin_quote for action in made.actions) == sum(
-        action.margin_quote for action in singles
-    )
-    assert halves(made.actions[1]) == list(made.actions[1].parts)
-    book.carry_out(made)
-    assert not any(book.is_low(account) for account in longs)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -219,6 +197,62 @@ def test_nothing_is_taken_over_without_margin_or_by_the_account_itself() -> None
     assert Kind.LIQUIDATE not in kinds(book.plan(busy=frozenset({long})))
     assert Kind.LIQUIDATE not in kinds(book.plan(replace(WANTED, liquidator=long)))
     assert Kind.LIQUIDATE not in kinds(book.plan(replace(WANTED, liquidator=None)))
+
+
+def several_low(book: Book, count: int) -> None:
+    """Longs below maintenance, against shorts that are well."""
+    world = book.world
+    for number in range(count):
+        long = world.trader(f"long {number}", 600 * WAD)
+        world.fill(long, world.trader(f"short {number}", 10_000 * WAD), 100 * WAD, P)
+    world.price(P * 96 // 100)
+
+
+def liquidations(made: Plan) -> list[Action]:
+    return [action for action in made.actions if action.kind is Kind.LIQUIDATE]
+
+
+def test_several_take_overs_go_into_one_transaction_once_that_is_allowed() -> None:
+    book = Book(cash=10**6 * WAD)
+    several_low(book, LIQUIDATE_MANY + 3)
+    batch = book.world.batch.address
+    alone = book.plan()
+    assert len(liquidations(alone)) == LIQUIDATE_MANY + 3
+    asking = book.plan(batch=Batch(batch, is_allowed=False))
+    assert liquidations(asking) == liquidations(alone)
+    (allow,) = [action for action in asking.actions if action.kind is Kind.ALLOW]
+    book.world.chain.send(allow.target, allow.data, sender=KEEPER)
+    assert book.world.clearing.view.operator_expiry(KEEPER, batch) == FOR_EVER
+    made = book.plan(batch=Batch(batch, is_allowed=True))
+    assert [len(action.parts) for action in liquidations(made)] == [LIQUIDATE_MANY, 3]
+    for name in ("reward_quote", "margin_quote", "gas"):
+        total = sum(getattr(action, name) for action in liquidations(alone))
+        assert sum(getattr(action, name) for action in liquidations(made)) == total
+    book.carry_out(made)
+    for action in liquidations(alone):
+        assert not book.is_low(action.accounts[0])
+
+
+def test_one_take_over_needs_no_batch() -> None:
+    book = Book(cash=10**6 * WAD)
+    several_low(book, 1)
+    for is_allowed in (False, True):
+        made = book.plan(batch=Batch(book.world.batch.address, is_allowed))
+        assert [a.target for a in liquidations(made)] == [book.world.clearing.address]
+
+
+def test_a_batch_of_take_overs_is_halved() -> None:
+    book = Book(cash=10**6 * WAD)
+    several_low(book, 3)
+    (whole,) = liquidations(book.plan(batch=Batch(book.world.batch.address, is_allowed=True)))
+    one, two = halves(whole)
+    assert (one.target, len(two.parts)) == (book.world.clearing.address, 2)
+    assert one.accounts + two.accounts == whole.accounts
+    for action in (one, two):
+        book.world.clearing.send.set_operator(book.world.batch.address, FOR_EVER, sender=KEEPER)
+        book.world.chain.send(action.target, action.data, sender=KEEPER)
+    assert not any(book.is_low(account) for account in whole.accounts)
+    assert halves(one) == []
 
 
 def test_margin_is_not_used_twice_in_one_plan() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from ballast.build import artifact
 from ballast.chain import ZERO_ADDRESS
+from ballast.errors import Reverted
 from tests.support.checks import refuses
 from tests.support.world import KEEPER, MAX, OWNER, WAD, World, address
 from tests.unit.liquidation.test_liquidate import LIQUIDATOR, PENAL, P
@@ -110,6 +111,26 @@ def test_each_further_leg_costs_less_than_a_transaction_of_its_own(world):
     asked = [(account, 1, MAX) for account in world.weak[:2]]
     together = world.batch.send.liquidate_many(asked, world.liquidator, **gas)
     assert together.gas_used < sum(alone) - 21_000
+
+
+def test_too_little_gas_is_no_refusal(world):
+    """Else a node would estimate the gas with which the first leg alone is taken."""
+    let(world)
+    asked = [(account, 1, MAX) for account in world.weak[:2]]
+    data = world.batch.data.liquidate_many(asked, world.liquidator)
+
+    def outcome(gas):
+        with world.chain.rolled_back():
+            try:
+                world.chain.send(world.batch.address, data, sender=LIQUIDATOR, gas=gas)
+            except Reverted as refusal:
+                return refusal.reason
+            return [world.clearing.view.max_liquidation(a, 1)[0] == 0 for a in world.weak[:2]]
+
+    outcomes = [outcome(gas) for gas in range(150_000, 1_200_000, 50_000)]
+    assert "batch: out of gas" in outcomes
+    assert outcomes[-1] == [True, True]
+    assert all(isinstance(found, str) or found == [True, True] for found in outcomes)
 
 
 def test_it_needs_a_clearinghouse(world):

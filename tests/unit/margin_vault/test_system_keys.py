@@ -2,6 +2,8 @@
 
 import pytest
 
+from ballast.build import artifact
+from ballast.contract import Contract
 from ballast.errors import Reverted
 
 
@@ -95,3 +97,36 @@ def test_collect_fees_is_the_protocol_owners(s):
     for sender in (s.stranger, s.fund, s.trader):
         with pytest.raises(Reverted, match=r"^vault: not the protocol owner$"):
             s.vault.send.collect_fees(1, s.stranger, sender=sender)
+
+
+def test_insurance_and_reserve_leave_each_other_alone(s):
+    """They share a slot."""
+    vault = s.vault.view
+    for key, amount in ((s.insurance, 10), (s.reserve, 4)):
+        s.give(s.stranger, amount)
+        s.vault.send.donate(key, amount, sender=s.stranger)
+    s.move(s.reserve, s.account, 3 * s.scale)
+    s.move(s.insurance, s.pool, 6 * s.scale)
+    s.move(s.pool, s.reserve, s.scale)
+    held = [4 * s.scale, 2 * s.scale]
+    assert [vault.insurance(), vault.keeper_reserve()] == held
+    assert vault.ledger_words([s.insurance, s.reserve]) == held
+    assert [vault.cash_of(key) for key in (s.insurance, s.reserve)] == [(cash, 0) for cash in held]
+    with pytest.raises(Reverted, match=r"^vault: insufficient balance$"):
+        s.move(s.reserve, s.account, 2 * s.scale + 1)
+    with pytest.raises(Reverted, match=r"^vault: insufficient balance$"):
+        s.move(s.insurance, s.pool, 4 * s.scale + 1)
+    s.move(s.reserve, s.account, 2 * s.scale)
+    assert [vault.insurance(), vault.keeper_reserve()] == [4 * s.scale, 0]
+    assert s.custody_holds()
+
+
+def test_nothing_is_fresh_with_a_key_of_the_system(s):
+    """The note would stand where the reserve does."""
+    made = artifact("MarginVault")
+    code = made.deploy_code(s.token.address, s.trader, s.fund)
+    vault = Contract(s.chain, s.chain.deploy(code, sender=s.owner)[0], made.abi)
+    for key in (s.insurance, s.reserve, s.pool):
+        with pytest.raises(Reverted, match=r"^vault: zero owner$"):
+            vault.send.mark_fresh(key, 1, sender=s.trader)
+    assert vault.view.keeper_reserve() == 0

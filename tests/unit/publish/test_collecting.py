@@ -14,7 +14,6 @@ from prometheus_client import CollectorRegistry
 from ballast.errors import SigningError, SourceError
 from ballast.publish.choice import OnChain, choose, due
 from ballast.publish.offers import Offers, Pages
-from ballast.publish.serve import serving
 from ballast.signing import (
     Domain,
     SignedPrice,
@@ -23,6 +22,7 @@ from ballast.signing import (
     sign_price,
     signer_of,
 )
+from ballast.web import serving
 
 WAD = 10**18
 DOMAIN = Domain(31_337, "0x" + "11" * 20)
@@ -146,7 +146,12 @@ def test_good_offers_are_kept_until_they_are_old() -> None:
 
 def test_times_out_of_bounds_are_passed_over() -> None:
     for when in (49, 151):
-        assert refusals(page(KEYS[0], signed(KEYS[0], timestamp=when))) == ([], [])
+        out = signed(KEYS[0], timestamp=when)
+        reasons, kept = refusals(page(KEYS[0], out))
+        assert "it has stopped, or its clock is wrong" in reasons[0]
+        assert kept == []
+        good = signed(KEYS[0])
+        assert refusals(page(KEYS[0], out, good)) == ([], [good])
 
 
 @pytest.mark.parametrize(
@@ -204,4 +209,4 @@ def test_pages_are_read_at_once_whatever_they_do() -> None:
         reader.close()
     assert good == {"publisher": "a"}
     assert all(isinstance(answer, SourceError) for answer in bad)
-    assert "too long" in str(bad[1])
+    assert "more than 1,048,576 bytes" in str(bad[1])

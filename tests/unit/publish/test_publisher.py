@@ -10,9 +10,9 @@ import pytest
 
 from ballast.errors import ConfigError, SourceError
 from ballast.publish.publisher import ROUNDS_KEPT, Guard, Limits, Publisher
-from ballast.publish.serve import serving
 from ballast.publish.sources import Quote
 from ballast.signing import Domain, key_from_label, report_digest, signer_of
+from ballast.web import serving
 
 WAD = 10**18
 DOMAIN = Domain(31_337, "0x" + "11" * 20)

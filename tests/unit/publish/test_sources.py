@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry
 
 from ballast import scenario
 from ballast.errors import ConfigError, ScenarioError, SourceError
-from ballast.publish.serve import serving
 from ballast.publish.sources import (
     HttpJsonSource,
     MedianSource,
@@ -21,6 +20,7 @@ from ballast.publish.sources import (
     lower_median,
     wad,
 )
+from ballast.web import serving
 
 WAD = 10**18
 LINES = [
@@ -177,6 +177,8 @@ def test_file_of_sources(url: str, tmp_path: Path) -> None:
         ("speed = 1", "speed"),
         ("[[source]]\nkind = 'oracle'", "neither 'http' nor 'replay'"),
         ("[[source]]\nkind = 'http'", "missing 2 required"),
+        ("[[source]]\nkind = 'http'\nurl = 'http://[::1'\nprices = {}", "source's address is none"),
+        ("[[source]]\nkind = 'http'\nurl = 'file:///x'\nprices = {}", "has to begin with https"),
         ("[[source]]\nkind = 'replay'\nfile = 'none.csv'", "none.csv"),
         ("[[", "sources.toml"),
     ],

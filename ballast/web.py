@@ -1,20 +1,26 @@
-"""A small HTTP server: JSON pages, health and metrics; on loopback unless told otherwise."""
+"""HTTP both ways: a small server of JSON pages, health and metrics, and careful reading of others'.
+
+The server is on loopback unless told otherwise.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from ballast.errors import ConfigError
+from ballast.errors import ConfigError, SourceError
 
 LOOPBACK = "127.0.0.1"
 REQUEST_SECONDS = 10
+MAX_BODY_BYTES = 1 << 20
 
 Page = Callable[[], tuple[int, Any]]
 """Gives an HTTP status and what is sent as JSON."""
@@ -65,3 +71,36 @@ def serving(
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def http_url(text: str, whose: str) -> httpx.URL:
+    """An address, checked. Raises `ConfigError`, which does not show it: it may hold a secret."""
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise ConfigError(f"the {whose}'s address is none: {error}") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ConfigError(f"the {whose}'s address has to begin with https:// or http://")
+    return url
+
+
+def read_json(
+    client: httpx.Client, url: str, name: str, timeout_seconds: float, **options: Any
+) -> Any:
+    """A page as JSON, of at most `MAX_BODY_BYTES` and within a time, however it is sent; `options`
+    are those of `json.loads`. Raises `SourceError`, which names it `name`."""
+    deadline = time.monotonic() + timeout_seconds
+    body = b""
+    try:
+        with client.stream("GET", url, timeout=timeout_seconds) as answer:
+            if not answer.is_success:
+                raise SourceError(f"{name}: answered {answer.status_code}")
+            for part in answer.iter_bytes():
+                body += part
+                if len(body) > MAX_BODY_BYTES:
+                    raise SourceError(f"{name}: more than {MAX_BODY_BYTES:,} bytes")
+                if time.monotonic() > deadline:
+                    raise SourceError(f"{name}: not sent in {timeout_seconds:g} s")
+        return json.loads(body, **options)
+    except (httpx.HTTPError, ValueError, RecursionError) as error:
+        raise SourceError(f"{name}: {type(error).__name__}: {error}") from error
