@@ -33,8 +33,9 @@ RESULT = ROOT / "build" / "latency.json"
 PAGE = ROOT / "docs" / "KEEPERS.md"
 BEGIN, END = "<!-- latency: written by `make latency` -->", "<!-- latency: end -->"
 ACCOUNTS = (1_000, 10_000)
-BLOCKS = (2, 12)
-FIRST_MINUTE, REPORTS = 20, 8
+REPORTS = {2: 8, 12: 4}
+"""How many, by the seconds from block to block."""
+FIRST_MINUTE = 22
 MOST_BLOCKS = 12
 START_SECONDS = 300
 OPTIONS = Options(
@@ -74,9 +75,9 @@ class NotAnswered(BallastError):
 
 
 def measure(built: Built, block_seconds: int, folder: Path) -> Measured:
-    """A keeper through `REPORTS` reports. Raises `NotAnswered`, `NodeError`."""
+    """A keeper through some reports. Raises `NotAnswered`, `NodeError`."""
     found = Measured(built.accounts, block_seconds)
-    prices = minute_prices(scenario.read())[FIRST_MINUTE : FIRST_MINUTE + REPORTS]
+    prices = minute_prices(scenario.read())[FIRST_MINUTE:][: REPORTS[block_seconds]]
     with Stage(built, folder) as stage:
         keeper = KeeperProcess(stage.url, stage.record_path, folder, KEEPERS[0], OPTIONS)
         keeper.start()
@@ -193,11 +194,13 @@ def write(found: Sequence[Measured], page: Path = PAGE) -> None:
 def cli(accounts: tuple[int, ...]) -> None:
     """Measure, write build/latency.json and the table of docs/KEEPERS.md."""
     found: list[Measured] = []
-    for size in accounts or ACCOUNTS:
-        with tempfile.TemporaryDirectory() as folder:
-            built = build(size, Path(folder) / "built")
-            for seconds in BLOCKS:
-                found.append(measure(built, seconds, Path(folder) / f"stage {seconds}"))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        markets = [build(size, folder / f"{size}") for size in accounts or ACCOUNTS]
+        for built in markets:
+            for seconds in REPORTS:
+                stage = folder / f"{built.accounts} {seconds}"
+                found.append(measure(built, seconds, stage))
                 click.echo(table(found[-1:]))
     told = {"cores": os.cpu_count(), "measured": [asdict(one) for one in found]}
     RESULT.parent.mkdir(parents=True, exist_ok=True)
