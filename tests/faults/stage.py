@@ -17,7 +17,10 @@ from ballast.bench.keeper_process import KeeperProcess
 from ballast.bench.node_market import ETHER, KEEPERS, Stage
 from ballast.chain import Log
 from ballast.contract import Contract
+from ballast.keeper.actions import GAS, Kind
 from ballast.keeper.follower import Follower
+from ballast.keeper.planner import gas_quote
+from ballast.keeper.sender import SendSettings
 from ballast.keeper.sent import Sent
 from ballast.keeper.settings import Options
 from ballast.keeper.store import open_store
@@ -123,10 +126,27 @@ class Act:
         raise AssertionError(f"{self.low()} left after {blocks} blocks\n{self.last_words()}")
 
     def low(self) -> tuple[int, int]:
-        """How many accounts are bankrupt, and how many below maintenance."""
+        """How many accounts are bankrupt, and how many below maintenance whose taking over pays."""
         self.watch.catch_up()
-        screen = self.watch.columns.screen(self.watch.prices, self.watch.head.timestamp)
-        return int(screen.bankrupt.sum()), int(screen.liquidatable.sum())
+        columns, prices, now = self.watch.columns, self.watch.prices, self.watch.head.timestamp
+        screen = columns.screen(prices, now)
+        paying = 0
+        for number in map(int, screen.liquidatable.nonzero()[0]):
+            equity, maintenance = columns.exact(number, prices, now)
+            paying += self.pays(equity, maintenance)
+        return int(screen.bankrupt.sum()), paying
+
+    def pays(self, equity: int, maintenance: int) -> bool:
+        """Whether taking an account over can bring more than its gas, as far as its equity and
+        maintenance requirement (WAD) tell. A penalty is no more than what equity is left, and a
+        keeper need not work at a loss (docs/KEEPERS.md)."""
+        markets = self.stage.built.record.config.markets
+        share = max(market.liquidator_share_bps for market in markets)
+        fee = max(market.maker_fee_bps for market in markets)
+        notional = maintenance * BPS // min(market.maintenance_margin_bps for market in markets)
+        most = equity * share // BPS + notional * fee // BPS
+        price = self.stage.base_fee + SendSettings().max_tip
+        return most > gas_quote(GAS[Kind.LIQUIDATE], price, NATIVE_QUOTE * WAD)
 
     def end(self) -> None:
         """Let the keepers see through what they sent, and stop them."""
@@ -177,11 +197,12 @@ class Act:
         return book
 
     def nobody_is_left(self, book: Book) -> None:
-        """No account is bankrupt or below maintenance."""
+        """No account is bankrupt, none below maintenance whose taking over pays."""
         ratios = self.watch.indexer.maintenance_bps
         for account in book.accounts:
-            equity = book.equity(account)
-            assert equity >= book.requirement(account, ratios), account.hex()
+            equity, needed = book.equity(account), book.requirement(account, ratios)
+            assert equity >= 0, account.hex()
+            assert equity >= needed or not self.pays(equity, needed), account.hex()
 
     def money_is_there(self, book: Book) -> None:
         """S1 and S2."""
