@@ -15,7 +15,7 @@ SEED ?=
 AGAIN ?=
 ONLY ?=
 
-.PHONY: venv lint format types compile test gas bench fuzz seeded mutants adversary demo testnet clean
+.PHONY: venv lint format types compile test gas bench latency faults fuzz seeded mutants adversary demo testnet clean
 
 venv: $(STAMP)
 
@@ -55,6 +55,16 @@ gas: $(STAMP) compile
 # buckets measures that part alone.
 bench: $(STAMP) compile
 	$(BIN)/python -m ballast.bench $(if $(ONLY),--only $(ONLY))
+
+# From a price to a keeper's transactions (docs/KEEPERS.md, section Latency): 1,000 and 10,000 accounts on a node in real
+# time; twenty minutes.
+latency: $(STAMP) $(NODE_STAMP) compile
+	$(BIN)/python -m ballast.bench.latency
+
+# Keepers through the crash while everything around them fails, at full size (docs/KEEPERS.md, section Faults): 1,000
+# accounts, 20 kills. `make test` runs the same with 150 and 5.
+faults: $(STAMP) $(NODE_STAMP) compile
+	$(BIN)/python -m pytest -p no:xdist -s tests/faults --full
 
 # The invariants under whatever the machines come up with; figures in build/fuzz.json. HYPOTHESIS_PROFILE=nightly goes
 # on for HOURS (1) from SEED on.

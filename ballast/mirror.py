@@ -299,6 +299,12 @@ def _split(accounts: Sequence[bytes], words: Iterator[int]) -> Iterator[tuple[by
         yield account, head + [next(words) for _ in range(4 * legs)]
 
 
+def recorded_tiers(words: Sequence[int]) -> set[int]:
+    """The tiers an account's legs stand in, from what `read` returns of it alone."""
+    legs = ((words[0] >> 64).bit_length() + 11) // 12
+    return {_bits(words[4 + 4 * leg], 192 + 13, 3) for leg in range(legs)}
+
+
 class Reader:
     """Reads books of fixed accounts, markets and groups; remembers retired epochs for good."""
 

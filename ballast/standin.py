@@ -49,7 +49,8 @@ class StandIn:
 
     `block_seconds` 0 mines a block with each transaction. `folder` keeps `state.json` and `log.txt`
     (default: a temporary one, gone with `stop`); a state file that is there is gone on with.
-    `base_fee_wei` fixes the first block's base fee. `args` are further options of anvil.
+    `base_fee_wei` fixes the first block's base fee. A request waits `answer_seconds` at most.
+    `args` are further options of anvil.
     """
 
     def __init__(
@@ -60,12 +61,13 @@ class StandIn:
         folder: Path | None = None,
         port: int | None = None,
         base_fee_wei: int | None = None,
+        answer_seconds: int = ANSWER_SECONDS,
         args: Sequence[str] = (),
     ) -> None:
         self.chain_id, self.block_seconds = chain_id, block_seconds
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.node = Node(self.url, ANSWER_SECONDS)
+        self.node = Node(self.url, answer_seconds)
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="ballast-node-")
         self.folder = folder or Path(self._temporary.name)  # type: ignore[union-attr]
         self.state = self.folder / "state.json"

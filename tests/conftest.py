@@ -35,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-gas", action="store_true", help="Write tests/gas_snapshot.json anew (make gas)."
     )
+    parser.addoption("--full", action="store_true", help="Faults at their full size (make faults).")
     parser.addoption("--fuzz-report", help="Where the machines' report goes (make fuzz).")
     parser.addoption("--fuzz-seed", type=int, default=1, help="First seed of a nightly run.")
     parser.addoption("--fuzz-hours", type=float, default=1.0, help="How long a nightly run goes.")

@@ -25,6 +25,7 @@ from ballast.evm import Revm, RevmReceipt
 from ballast.indexer import Indexer
 from ballast.mirror import WAD
 from ballast.population import PopulationConfig, Trade, Trader
+from ballast.record import Record
 from ballast.replay.markets import first_prices, for_scenario
 from ballast.scenario import Scenario
 from ballast.signing import account_id, key_from_label
@@ -110,6 +111,7 @@ class Hall:
 
     chain: Followed
     client: Ballast
+    record: Record
     deployed: DeployConfig
     indexer: Indexer
     columns: Columns
@@ -207,7 +209,9 @@ def _deployed(scenario: Scenario, asked: HallConfig, chain: Followed) -> Hall:
     columns = Columns(indexer)
     people = (owner, payer, keeper, publishers)
     scale = int(client.vault.view.scale())
-    return Hall(chain, client, deployed, indexer, columns, *people, accounts=[], scale=scale)
+    return Hall(
+        chain, client, record, deployed, indexer, columns, *people, accounts=[], scale=scale
+    )
 
 
 def _history(

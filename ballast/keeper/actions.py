@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from eth_utils import keccak
@@ -16,6 +16,8 @@ DELEVERAGE_MANY = 32
 LIQUIDATE_MANY = 8
 """Legs in one `liquidate_many`: the contract takes 32, but a third of a block is enough."""
 FOR_EVER = 2**256 - 1
+AS_URGENT = 8
+"""Of one kind so many, next to each other by urgency, may change places."""
 
 
 _LIQUIDATOR = slice(4 + 32, 4 + 64)
@@ -59,7 +61,7 @@ class Action:
     `key` is the same for the same thing to be done: while one is under way no other is sent.
     `gas` is a guess; `reward_quote` is what the call is expected to bring its caller, WAD;
     `margin_quote` what of the liquidator's margin it will bind, WAD; `market` and `size` (base,
-    WAD) are set where a leg is meant, `parts` where several are.
+    WAD) are set where a leg is meant, `parts` where several are, `tier` where a rank is.
     """
 
     kind: Kind
@@ -72,6 +74,7 @@ class Action:
     margin_quote: int = 0
     market: int = 0
     size: int = 0
+    tier: int = 0
     parts: tuple[Action, ...] = ()
 
 
@@ -134,9 +137,10 @@ def settle(target: str, account: bytes) -> Action:
     return _action(Kind.SETTLE, target, _function("settle", 1).encode((account,)), (account,))
 
 
-def refresh(target: str, account: bytes) -> Action:
-    """Rank an account's legs by its leverage now."""
-    return _action(Kind.REFRESH, target, _function("refresh", 1).encode((account,)), (account,))
+def refresh(target: str, account: bytes, tier: int) -> Action:
+    """Rank an account's legs by its leverage now, which is of this tier."""
+    data = _function("refresh", 1).encode((account,))
+    return replace(_action(Kind.REFRESH, target, data, (account,)), tier=tier)
 
 
 def halves(action: Action) -> list[Action]:
@@ -152,6 +156,19 @@ def halves(action: Action) -> list[Action]:
     parts = action.accounts[:middle], action.accounts[middle:]
     share = action.reward_quote // len(action.accounts)
     return [deleverage(action.target, part, share * len(part)) for part in parts]
+
+
+def spread(found: Sequence[Action], address: str) -> list[Action]:
+    """The same actions, those of one kind and about as urgent in an order of the sender's own: two
+    keepers that look at the same moment do not begin with the same."""
+    own = bytes.fromhex(address[2:])
+
+    def place(numbered: tuple[int, Action]) -> tuple[int, bytes]:
+        number, action = numbered
+        return number // AS_URGENT, keccak(own + action.key.encode())
+
+    kinds = [[a for a in found if a.kind is kind] for kind in Kind]
+    return [action for some in kinds for _, action in sorted(enumerate(some), key=place)]
 
 
 def does_nothing(kind: Kind, returned: bytes) -> bool:

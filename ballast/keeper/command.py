@@ -57,6 +57,9 @@ _OPTIONS = (
     click.option("--max-spend", default="0.1", show_default=True, help="Native coin in 24 hours."),
     click.option("--max-spend-hour", help="Native coin in an hour (default: as in 24)."),
     click.option("--max-fee", default="100", show_default=True, help="Gwei a gas, at most."),
+    click.option(
+        "--max-tip", default="3", show_default=True, help="Of it the builder's, at first."
+    ),
     click.option("--in-flight", default=8, show_default=True, type=click.IntRange(1, 64)),
     click.option("--stuck-blocks", default=3, show_default=True, type=click.IntRange(1)),
     click.option("--confirmations", default=12, show_default=True, type=click.IntRange(1)),

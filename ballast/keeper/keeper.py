@@ -21,7 +21,7 @@ import structlog
 from ballast import contracts
 from ballast.config import MarketParams
 from ballast.errors import BallastError, NodeError, NodeRefused, Reverted
-from ballast.keeper.actions import Action, Kind, halves
+from ballast.keeper.actions import Action, Kind, halves, spread
 from ballast.keeper.blocks import Block
 from ballast.keeper.follower import Follower
 from ballast.keeper.metrics import Metrics
@@ -148,7 +148,7 @@ class Keeper:
         for action in made.actions:
             self.metrics.planned.labels(action.kind).inc()
         try:
-            for action in made.actions:
+            for action in spread(made.actions, self._trial.address):
                 self._do(action, head, now, settings)
         except NotSent as error:
             _log.warning("no more at this block", why=error.why, text=str(error))
@@ -165,7 +165,10 @@ class Keeper:
             settings = replace(settings, native_quote=native)
         busy: frozenset[bytes] = frozenset()
         bound = 0
-        if self._sender is not None:
+        if self._sender is None:
+            gas_price = head.base_fee + self._rpc.tip()
+        else:
+            gas_price = self._sender.gas_price(head)
             rows = self._sender.busy(head.number)
             own = frozenset(bytes.fromhex(name) for row in rows for name in row.accounts)
             busy = own | self._sender.claimed(head)
@@ -177,7 +180,7 @@ class Keeper:
             statuses={market: quote.status for market, quote in quotes.items()},
             params=self._params,
             adl_params=self._adl_params,
-            gas_price=head.base_fee + self._rpc.tip(),
+            gas_price=gas_price,
             busy=busy,
             bound_quote=bound,
             batch=self._batch,

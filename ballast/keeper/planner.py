@@ -45,8 +45,8 @@ _BPS_WAD = WAD // BPS
 class PlanSettings:
     """What a keeper wants. Amounts are quote WAD.
 
-    `liquidator` is the account that takes legs over (None: none is). `native_quote` is what one
-    native coin is worth. A liquidation must bring more than `min_profit_quote` after gas; a
+    `liquidator` is the account that takes legs over (None: none is). `native_quote` is what
+    one native coin is worth. A liquidation must bring more than `min_profit_quote` after gas; a
     settlement must move at least `min_settle_quote`; at most `max_refresh` accounts a price are
     re-ranked, which stand at least `refresh_tiers` tiers wrong.
     """
@@ -371,17 +371,21 @@ class _Planner:
         for number, account in self._free(map(int, worst)):
             if len(found) >= self._settings.max_refresh:
                 break
-            if self._is_ranked_wrongly(number):
-                found.append(actions.refresh(self._target, account))
+            tier = self._tier(number)
+            if self._is_ranked_wrongly(number, tier):
+                found.append(actions.refresh(self._target, account, tier))
         return found
 
-    def _is_ranked_wrongly(self, number: int) -> bool:
+    def _tier(self, number: int) -> int:
         prices = self._now.prices
         equity, _ = self._columns.exact(number, prices, self._now.timestamp)
         legs = self._account(number).legs.values()
         notional = sum(-(-leg.size * prices[leg.market] // WAD) for leg in legs)
-        tier = grid.tier_of(notional, equity)
+        return grid.tier_of(notional, equity)
+
+    def _is_ranked_wrongly(self, number: int, tier: int) -> bool:
         least = self._settings.refresh_tiers
+        legs = self._account(number).legs.values()
         return any(leg.size and abs(leg.tier - tier) >= least for leg in legs)
 
 

@@ -39,6 +39,9 @@ TRANSFER_GAS = 21_000
 MAX_GAS = 15_000_000
 """Below what one transaction may use where the chain bounds it (2^24)."""
 GAS_MARGIN_PERCENT = 30
+GAS_SPARE = 150_000
+"""A call that meets another price or another bucket than when it was tried out needs more by whole
+slots: gas that is left over costs nothing, gas that is short costs all of it."""
 BUMP_PERCENT = 25
 LEAST_BUMP_PERCENT = 13
 """What pools ask of a replacement is 10 to 12.5 % on both fees."""
@@ -68,12 +71,14 @@ class NotSent(BallastError):
 
 @dataclass(frozen=True)
 class SendSettings:
-    """What a sender may do. Fees are wei a gas, `max_spend_*` wei.
+    """What a sender may do. Fees are wei a gas, `max_spend_*` wei. A first offer tips what the node
+    suggests, `max_tip` at most: a node suggests what somebody has just paid, however much.
 
     `stuck_blocks` in the pool make a transaction stuck, `confirmations` blocks upon its own final.
     """
 
     max_fee: int = 100 * 10**9
+    max_tip: int = 3 * 10**9
     max_spend_day: int = 10**17
     max_spend_hour: int = 10**17
     max_in_flight: int = 8
@@ -99,6 +104,15 @@ class Event:
     row: Sent
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """The tip to offer (wei a gas) and the signer's next nonce, by the node, at a block (hash)."""
+
+    block: str
+    tip: int
+    nonce: int
+
+
 class Sender:
     """One signer on one chain. Not for several threads.
 
@@ -122,6 +136,7 @@ class Sender:
         self._chain_id = rpc.chain_id()
         self._claims = Claims(store, self._chain_id, self.address)
         self._events: list[Event] = []
+        self._asked = _Asked("", 0, 0)
 
     # What there is
 
@@ -159,13 +174,25 @@ class Sender:
                 total += (row.gas_used or 0) * (row.gas_price or 0)
         return total
 
+    def gas_price(self, head: Head) -> int:
+        """What a gas likely costs, wei."""
+        return head.base_fee + self._at(head).tip
+
     def fees(self, head: Head) -> Fees:
         """What to offer now. Raises `NotSent` where that is more than allowed."""
-        tip = max(self._rpc.tip(), 1)
-        if head.base_fee + tip > self.settings.max_fee:
-            raise NotSent("fee", f"a gas costs {head.base_fee + tip} wei: see --max-fee")
+        if head.base_fee >= self.settings.max_fee:
+            raise NotSent("fee", f"a gas costs {head.base_fee} wei and a tip: see --max-fee")
+        tip = min(self._at(head).tip, self.settings.max_fee - head.base_fee)
         most = min(2 * head.base_fee + tip, self.settings.max_fee)
         return Fees(most, tip, head.base_fee + tip)
+
+    def _at(self, head: Head) -> _Asked:
+        """What the node says at a head: asked once, not for every transaction."""
+        if self._asked.block != head.hash:
+            nonce = self._rpc.nonce(self.address, "pending")
+            tip = min(max(self._rpc.tip(), 1), self.settings.max_tip)
+            self._asked = _Asked(head.hash, tip, nonce)
+        return self._asked
 
     # Sending
 
@@ -181,7 +208,7 @@ class Sender:
         fees = self.fees(head)
         self._afford(action.kind, gas * fees.most)
         taken = [row.nonce for row in self.rows(*WATCHED)]
-        nonce = max([self._rpc.nonce(self.address, "pending"), *(n + 1 for n in taken)])
+        nonce = max([self._at(head).nonce, *(n + 1 for n in taken)])
         if not self._claims.take(action.accounts, head):
             raise NotSent("claimed", "another keeper is at one of its accounts")
         now = self._now()
@@ -201,6 +228,7 @@ class Sender:
             hashes=[],
             state=State.SIGNED,
             is_cancel=False,
+            planned_at=head.number,
             bumped_at=head.number,
             bumps=0,
             outcome=Outcome.OPEN,
@@ -233,7 +261,7 @@ class Sender:
         short = vain.count(Outcome.OUT_OF_GAS)
         for _ in range(short):
             needed += needed // 2
-        return min(needed * (100 + GAS_MARGIN_PERCENT) // 100, MAX_GAS)
+        return min(needed * (100 + GAS_MARGIN_PERCENT) // 100 + GAS_SPARE, MAX_GAS)
 
     def _in_vain(self, key: str) -> list[str]:
         """The outcomes of an action, newest first, since it last did something."""
@@ -383,7 +411,6 @@ class Sender:
         if row.missing_since is not None:
             row.missing_since = None
             self._save(row)
-        useless = None
         if not self._rpc.knows(row.hashes[-1]):
             useless = self._useless(row)
             if useless is None:
@@ -396,9 +423,11 @@ class Sender:
                     self._replace(row, head, None)
                 else:
                     self._tell("resent", row)
-                return
-        if useless is not None or head.number - row.bumped_at >= self.settings.stuck_blocks:
-            self._replace(row, head, useless or self._useless(row))
+            else:
+                self._replace(row, head, useless, is_pooled=False)
+            return
+        if head.number - row.bumped_at >= self.settings.stuck_blocks:
+            self._replace(row, head, self._useless(row))
 
     def _useless(self, row: Sent) -> str | None:
         """Why a row's transaction would no longer do anything; None where it would."""
@@ -410,21 +439,27 @@ class Sender:
             return str(error)
         return None
 
-    def _replace(self, row: Sent, head: Head, useless: str | None) -> None:
+    def _replace(self, row: Sent, head: Head, useless: str | None, is_pooled: bool = True) -> None:
         """Send the next version of a row, at higher fees; a transfer of nothing where the action
-        has become useless."""
-        tip = max(_raised(row.tip, BUMP_PERCENT), self._rpc.tip())
+        has become useless. One that no pool has (`is_pooled`) need not be outbid, and later nonces
+        wait for it: neither the highest fee nor the budget holds its transfer back."""
+        tip = max(_raised(row.tip, BUMP_PERCENT), self._at(head).tip)
         most = max(_raised(row.max_fee, BUMP_PERCENT), 2 * head.base_fee + tip)
         most = min(most, self.settings.max_fee)
-        if most < _raised(row.max_fee, LEAST_BUMP_PERCENT):
+        if is_pooled and most < _raised(row.max_fee, LEAST_BUMP_PERCENT):
             _log.warning("stuck at the highest fee", nonce=row.nonce, max_fee=row.max_fee)
             return
+        cancel = row.is_cancel or useless is not None
+        set_aside = row.max_fee * row.gas
+        if cancel and not is_pooled:
+            most = min(most, set_aside // TRANSFER_GAS)
+        more = most * (TRANSFER_GAS if cancel else row.gas) - set_aside
         try:
-            self._afford(row.kind, row.gas * (most - row.max_fee))
+            if more > 0:
+                self._afford(row.kind, more)
         except NotSent as error:
             _log.warning("stuck", nonce=row.nonce, why=str(error))
             return
-        cancel = row.is_cancel or useless is not None
         row.reason = useless or row.reason
         row.bumped_at, row.bumps = head.number, row.bumps + 1
         self._sign(row, most, tip, cancel)

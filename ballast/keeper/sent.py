@@ -67,9 +67,10 @@ class Sent(Base):
     """One nonce of one sender, and what it was used for. Fees are wei a gas, amounts quote WAD.
 
     `hashes` are those of every version signed, the present one last, which is `raw`;
-    `is_cancel` says that this version only uses the nonce up. `bumped_at` is the block at whose
-    head this version was first sent, `missing_since` the one at which its nonce was first seen to
-    be used by something else. Times are Unix seconds.
+    `is_cancel` says that this version only uses the nonce up. `planned_at` is the block whose state
+    the action answers, `bumped_at` the one at whose head this version was first sent,
+    `missing_since` the one at which its nonce was first seen to be used by something else. Times
+    are Unix seconds.
     """
 
     __tablename__ = "actions"
@@ -93,6 +94,7 @@ class Sent(Base):
     tip: Mapped[int] = mapped_column(Amount)
     is_cancel: Mapped[bool] = mapped_column(default=False)
     state: Mapped[str] = mapped_column(String(8))
+    planned_at: Mapped[int]
     bumped_at: Mapped[int]
     bumps: Mapped[int] = mapped_column(default=0)
     missing_since: Mapped[int | None]

@@ -67,6 +67,7 @@ class Options:
     max_spend: str = "0.1"
     max_spend_hour: str | None = None
     max_fee: str = "100"
+    max_tip: str = "3"
     in_flight: int = 8
     stuck_blocks: int = 3
     confirmations: int = 12
@@ -94,6 +95,7 @@ def choose(options: Options, url: str, record: Record, key: LocalAccount | None)
     )
     send = SendSettings(
         max_fee=whole_units("--max-fee", options.max_fee, 9),
+        max_tip=whole_units("--max-tip", options.max_tip, 9),
         max_spend_day=spend_day,
         max_spend_hour=spend_hour,
         max_in_flight=options.in_flight,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ballast import contracts
 from ballast.errors import BallastError, NodeRefused, Reverted
 from ballast.keeper.actions import OUTRACED, Action, Kind, does_nothing
 from ballast.keeper.rpc import Rpc
+from ballast.mirror import recorded_tiers
 
 
 class Outraced(BallastError):
@@ -32,17 +37,33 @@ class Trial:
 
     def _needed(self, action: Action, at: str) -> int:
         data = "0x" + action.data.hex()
-        self.call(action.kind, action.target, data, at)
+        if action.kind is Kind.DELEVERAGE:
+            self.call(action.kind, action.target, data, at)
+        if action.kind is Kind.REFRESH and self._stands_right(action, at):
+            raise Outraced("ranked already")
         request = {"from": self.address, "to": action.target, "data": data}
-        return self._rpc.estimate(request, at)
+        with _outraced():
+            return self._rpc.estimate(request, at)
+
+    def _stands_right(self, action: Action, at: str) -> bool:
+        read = contracts.interface(contracts.CLEARINGHOUSE).function("read", 3)
+        data = "0x" + read.encode((list(action.accounts), [], [])).hex()
+        words = read.decode(self._rpc.call({"to": action.target, "data": data}, at))
+        return recorded_tiers(words) <= {action.tier}
 
     def call(self, kind: Kind, target: str, data: str, at: str) -> None:
         """Whether a call would do something at a block. Raises `Outraced`, `Reverted`."""
-        try:
+        with _outraced():
             returned = self._rpc.call({"from": self.address, "to": target, "data": data}, at)
-        except Reverted as error:
-            if error.reason in OUTRACED:
-                raise Outraced(error.reason) from error
-            raise
         if does_nothing(kind, returned):
             raise Outraced("nothing is left to be done")
+
+
+@contextmanager
+def _outraced() -> Iterator[None]:
+    try:
+        yield
+    except Reverted as error:
+        if error.reason in OUTRACED:
+            raise Outraced(error.reason) from error
+        raise

@@ -14,7 +14,7 @@ import pytest
 from ballast.errors import NodeError, Reverted
 from ballast.keeper.actions import Kind
 from ballast.keeper.rpc import Rpc
-from ballast.keeper.sender import DAY, HOUR, NotSent
+from ballast.keeper.sender import DAY, GAS_SPARE, HOUR, NotSent
 from ballast.keeper.trial import Outraced
 from tests.support import flaky_rpc
 from tests.support.job import ETHER, SETTINGS, Site
@@ -113,6 +113,19 @@ def test_fees_end_at_the_bound(site: Site) -> None:
     assert refusal.value.why == "fee"
 
 
+def test_somebody_elses_tip_is_not_ours(site: Site) -> None:
+    site.rivals("work", 9, fee=90 * GWEI)
+    site.rpc.ask("anvil_mine", "0x1")
+    assert site.rpc.tip() > 80 * GWEI
+    row = site.do(site.action(1))
+    assert row.tip == SETTINGS.max_tip
+    assert row.max_fee <= 2 * site.head().base_fee + SETTINGS.max_tip
+    # A tip that does not fit below the highest fee is less, as long as there is any.
+    least = site.head().base_fee + GWEI
+    site.sender = site.start(replace(SETTINGS, max_fee=least))
+    assert site.do(site.action(2)).tip == GWEI
+
+
 def test_a_stuck_transaction_that_has_become_useless_makes_room(site: Site) -> None:
     site.do(site.action(1))
     site.do(site.action(2))
@@ -126,6 +139,24 @@ def test_a_stuck_transaction_that_has_become_useless_makes_room(site: Site) -> N
     assert site.outcomes() == [(0, "mined", "cancelled"), (1, "mined", "done")]
     first = site.sender.rows()[0]
     assert (first.gas_used, first.reason) == (21_000, "waterfall: account solvent")
+
+
+@pytest.mark.parametrize("bound", ["fee", "budget"])
+def test_a_hole_is_filled_at_the_bounds(site: Site, bound: str) -> None:
+    """Useless by now, and in no pool: what comes after it waits, whatever the bounds say."""
+    fees = site.sender.fees(site.head())
+    first = site.do(site.action(1))
+    if bound == "fee":
+        site.sender = site.start(replace(SETTINGS, max_fee=fees.most))
+    else:
+        cost = (first.gas + 1) * fees.most
+        site.sender = site.start(replace(SETTINGS, max_spend_day=cost, max_spend_hour=cost))
+    site.rivals("work", 1)
+    site.rpc.ask("anvil_dropTransaction", first.hashes[0])
+    site.rpc.ask("anvil_mine", "0x1")
+    site.check()
+    site.mine()
+    assert site.outcomes() == [(0, "mined", "cancelled")]
 
 
 def test_transactions_dropped_from_the_pool_are_sent_again(site: Site) -> None:
@@ -179,7 +210,8 @@ def test_out_of_gas_is_tried_with_more(site: Site) -> None:
     assert site.outcomes() == [(0, "mined", "out of gas")]
     more = site.trial.needed(action)
     assert more > 2 * gas
-    assert site.sender.send(action, more, site.head()).gas == (more + more // 2) * 130 // 100
+    given = site.sender.send(action, more, site.head()).gas
+    assert given == (more + more // 2) * 130 // 100 + GAS_SPARE
     site.mine()
     assert site.outcomes()[1] == (1, "mined", "done")
 
@@ -219,7 +251,7 @@ def test_a_block_that_is_no_longer_there(site: Site) -> None:
 def test_no_more_is_spent_than_allowed(site: Site) -> None:
     action = site.action(1)
     gas = site.trial.needed(action)
-    cost = gas * 130 // 100 * site.sender.fees(site.head()).most
+    cost = (gas * 130 // 100 + GAS_SPARE) * site.sender.fees(site.head()).most
     site.sender = site.start(replace(SETTINGS, max_spend_hour=4 * cost))
     site.sender.send(action, gas, site.head())
     site.do(site.action(2), gas)
@@ -240,7 +272,7 @@ def test_no_more_is_spent_than_allowed(site: Site) -> None:
 def test_a_crash_finds_half_of_the_budget(site: Site) -> None:
     action = site.action(1)
     gas = site.trial.needed(action)
-    cost = gas * 130 // 100 * site.sender.fees(site.head()).most
+    cost = (gas * 130 // 100 + GAS_SPARE) * site.sender.fees(site.head()).most
     site.sender = site.start(replace(SETTINGS, max_spend_day=2 * cost))
     site.sender.send(action, gas, site.head())
     for kind in (Kind.SETTLE, Kind.REFRESH):

@@ -1,0 +1,175 @@
+"""Keepers through the crash of 10 October 2025 while everything around them fails.
+
+Each is a process, on a real node; a fault is what happens to the process, to its connection, to the
+chain, to gas, or to the reports. Afterwards everything in `Act.audit` must hold.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from ballast.bench.node_market import GWEI, Stage
+from tests.faults.conftest import Cast, Size
+from tests.faults.stage import OPTIONS, Act
+from tests.support import flaky_rpc
+
+MINUTES = 10
+LONGEST_SECONDS = 60 * MINUTES
+IDLE_SHARE = 0.35
+"""Of one keeper's transactions so many may come to nothing because a price came first."""
+RACED_SHARE = 0.6
+"""The same among competing keepers."""
+OUTAGE_SECONDS = 400
+"""Past the 300 seconds after which a price is stale."""
+
+pytestmark = pytest.mark.node
+
+
+class Killer(threading.Thread):
+    """Kills a keeper at random instants: three of four times while it works, else at its start."""
+
+    def __init__(self, act: Act, kills: int, seed: int) -> None:
+        super().__init__(daemon=True)
+        self._act, self._kills, self._random = act, kills, random.Random(seed)
+        self.pending: list[int] = []
+        """Of each kill: transactions on their way."""
+
+    def run(self) -> None:
+        (keeper,) = self._act.keepers
+        for _ in range(self._kills):
+            before = len(keeper.said("block"))
+            deadline = time.monotonic() + LONGEST_SECONDS / self._kills
+            if self._random.random() < 0.75:
+                while len(keeper.said("block")) == before and time.monotonic() < deadline:
+                    time.sleep(0.02)
+            time.sleep(self._random.uniform(0, 1))
+            keeper.kill()
+            counted = Counter(line["event"] for line in keeper.said())
+            self.pending.append(counted["sent"] - counted["done"])
+            keeper.start()
+
+
+def over(act: Act, is_over: Callable[[], bool], size: Size) -> None:
+    """The crash, again and again until something is over."""
+    deadline = time.monotonic() + LONGEST_SECONDS
+    while not is_over():
+        assert time.monotonic() < deadline, act.last_words()
+        act.crash(size.minutes)
+
+
+def test_killed_at_random(cast: Cast, size: Size) -> None:
+    act = cast()
+    killer = Killer(act, size.kills, seed=1)
+    killer.start()
+    over(act, lambda: not killer.is_alive(), size)
+    act.calm()
+    act.end()
+    figures = act.audit(IDLE_SHARE)
+    print(f"{len(killer.pending)} kills: {figures}")
+    assert len(killer.pending) == size.kills
+
+
+def test_connection_cut_and_slow(cast: Cast, stage: Stage, size: Size) -> None:
+    faults = [flaky_rpc.cut, flaky_rpc.silent, flaky_rpc.overloaded, flaky_rpc.broken]
+    phases = [
+        flaky_rpc.silent,
+        flaky_rpc.late(0.3),
+        flaky_rpc.sometimes(0.3, faults, seed=1),
+        lambda exchange: None,
+    ]
+    with flaky_rpc.flaky_rpc(stage.url) as proxy:
+        act = cast(url=proxy.url)
+
+        def fail(minute: int) -> None:
+            proxy.fault = phases[minute % len(phases)]
+
+        act.crash(size.minutes, before=fail)
+        proxy.fault = lambda exchange: None
+        act.calm()
+        act.end()
+        print(act.audit(IDLE_SHARE))
+    assert act.keepers[0].said("step failed")
+
+
+def test_reorganisations_of_five_blocks(cast: Cast, stage: Stage, size: Size) -> None:
+    act = cast()
+    lost: list[int] = []
+
+    def reorganise(minute: int) -> None:
+        if minute % 3 == 2:
+            lost.append(len(stage.receipts(act.keepers[0].key.address)))
+            stage.reorganise(5)
+            lost[-1] -= len(stage.receipts(act.keepers[0].key.address))
+
+    act.crash(size.minutes, before=reorganise)
+    act.calm()
+    act.end()
+    print(lost, act.audit(IDLE_SHARE))
+    assert sum(lost) > 0
+    assert act.keepers[0].said("reorganised")
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_competing_keepers(cast: Cast, size: Size, count: int) -> None:
+    act = cast(count)
+    act.crash(size.minutes)
+    act.calm()
+    act.end()
+    print(act.audit(RACED_SHARE))
+
+
+def test_gas_a_hundred_times_as_dear(cast: Cast, stage: Stage, size: Size) -> None:
+    usual = stage.base_fee
+    options = replace(OPTIONS, max_fee="5", max_spend="1")
+    act = cast(options=options)
+    dear: list[int] = []
+
+    def price_gas(minute: int) -> None:
+        # Dear enough to strand what was sent before; then beyond what the keeper pays; then usual.
+        stage.base_fee = (usual, 25 * usual, 100 * usual, usual)[minute % 4]
+        if stage.base_fee > 5 * GWEI:
+            dear.append(stage.node.block()[0] + 1)
+
+    act.crash(size.minutes, before=price_gas)
+    stage.base_fee = usual
+    act.calm()
+    act.end()
+    print(act.audit(IDLE_SHARE))
+    (keeper,) = act.keepers
+    mined = act.mined(keeper)
+    assert dear
+    assert not {one.block for one in mined} & set(dear)
+    assert any(one.row.bumps for one in mined)
+    assert {line["why"] for line in keeper.said("no more at this block")} >= {"fee"}
+
+
+def test_no_reports_past_staleness(cast: Cast, stage: Stage, size: Size) -> None:
+    act = cast()
+    first, last = size.minutes
+    act.crash((first, last - 4))
+    # The price falls, and then no more is heard.
+    act.stage.report({market: price * 96 // 100 for market, price in stage.prices.items()})
+    stage.mine()
+    stage.mine(OUTAGE_SECONDS)
+    begin = stage.node.block()[0]
+    act.news.add(begin)
+    for _ in range(10):
+        time.sleep(0.2)
+        stage.mine()
+    # There is something to do, and nobody does it.
+    bankrupt, low = act.low()
+    assert bankrupt + low > 0
+    end = stage.node.block()[0]
+    assert not act.forced(begin, end)
+    act.crash((last - 4, last))
+    assert act.forced(end, stage.node.block()[0])
+    act.calm()
+    act.end()
+    print(act.audit(IDLE_SHARE))
