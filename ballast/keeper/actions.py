@@ -1,4 +1,5 @@
-"""What a keeper can do: calls of the clearinghouse that anyone may make, encoded."""
+"""What is sent: calls that anyone may make, encoded. A keeper's are made here, a relay's in
+`ballast.relay.matcher`."""
 
 from __future__ import annotations
 
@@ -22,7 +23,11 @@ class Kind(StrEnum):
     LIQUIDATE = "liquidate"
     SETTLE = "settle"
     REFRESH = "refresh"
+    MATCH = "match"
 
+
+KEEPER_KINDS = (Kind.DELEVERAGE, Kind.LIQUIDATE, Kind.SETTLE, Kind.REFRESH)
+"""What a keeper does; matching is a relay's."""
 
 GAS = {
     Kind.DELEVERAGE: 350_000,
