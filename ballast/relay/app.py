@@ -153,7 +153,8 @@ def _add_markets(app: FastAPI, relay: Relay) -> None:
     ) -> shapes.CandlesOut:
         """Open, high, low, close and volume of intervals, oldest first."""
         relay.market(market)
-        last = int(time.time()) if to is None else to
+        now = max(int(time.time()), relay.terms.head.timestamp)
+        last = now if to is None else to
         first = last - DEFAULT_CANDLES * interval if from_ is None else from_
         first = max(first, last - history.MOST_CANDLES * interval)
         made = history.candles(relay.store, market, interval, first, last, of)

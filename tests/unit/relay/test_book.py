@@ -24,9 +24,7 @@ class Market:
         self.matches: list[Match] = []
         self.dropped: dict[Kept, str] = {}
 
-    def put(
-        self, account: int, is_buy: bool, size: int, price: int, **options: bool
-    ) -> Kept:
+    def put(self, account: int, is_buy: bool, size: int, price: int, **options: bool) -> Kept:
         number = len(self.all) + 1
         order = Order(ACCOUNTS[account], 1, is_buy, size, price, salt=number, **options)
         kept = Kept(number.to_bytes(32, "big"), SignedOrder(order, b""), "", number, 0, 0)
