@@ -17,6 +17,10 @@ Signature = Annotated[str, Field(pattern=r"^0x([0-9a-f]{2}){1,520}$")]
 Market = Annotated[int, Field(ge=1, le=4_095, strict=True)]
 
 
+Level = Annotated[list[Amount | int], Field(min_length=3, max_length=3)]
+"""Price, size, number of orders."""
+
+
 class Shape(BaseModel):
     """What is read: nothing beside what is described."""
 
@@ -114,8 +118,8 @@ class BookOut(BaseModel):
 
     market: int
     seq: int
-    bids: list[tuple[Amount, Amount, int]]
-    asks: list[tuple[Amount, Amount, int]]
+    bids: list[Level]
+    asks: list[Level]
 
 
 class Trade(BaseModel):

@@ -21,6 +21,8 @@ def test_it_answers_as_it_says(relay: RelayProcess, mode: GenerationMode) -> Non
     operations = [found.ok() for found in schema.get_all_operations()]
     assert len(operations) == OPERATIONS
     for operation in operations:
+        if mode is GenerationMode.NEGATIVE and not takes_anything(operation):
+            continue
 
         @settings(
             max_examples=EXAMPLES,
@@ -37,3 +39,7 @@ def test_it_answers_as_it_says(relay: RelayProcess, mode: GenerationMode) -> Non
         check()
     assert relay.get("/health").json()["ok"]
     assert "request failed" not in relay.said()
+
+
+def takes_anything(operation: schemathesis.schemas.APIOperation) -> bool:
+    return bool(operation.body) or any(operation.iter_parameters())
