@@ -15,7 +15,7 @@ SEED ?=
 AGAIN ?=
 ONLY ?=
 
-.PHONY: venv lint format types compile test gas bench fuzz seeded mutants adversary demo testnet clean
+.PHONY: venv lint format types compile test gas bench load fuzz seeded mutants adversary demo testnet clean
 
 venv: $(STAMP)
 
@@ -55,6 +55,11 @@ gas: $(STAMP) compile
 # buckets measures that part alone.
 bench: $(STAMP) compile
 	$(BIN)/python -m ballast.bench $(if $(ONLY),--only $(ONLY))
+
+# A relay under 500 orders a second and 200 WebSocket clients, killed in the middle (docs/RELAY.md); figures in
+# build/load.json. Two minutes; not part of the gate.
+load: $(STAMP) $(NODE_STAMP) compile
+	$(BIN)/python -m ballast.relay.load
 
 # The invariants under whatever the machines come up with; figures in build/fuzz.json. HYPOTHESIS_PROFILE=nightly goes
 # on for HOURS (1) from SEED on.

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 
 from ballast.keeper.store import StoreError
 from ballast.relay import facts, history, shapes
-from ballast.relay.limits import MESSAGE_BYTES, Gate
+from ballast.relay.limits import Gate, Rate
 from ballast.relay.refusal import STATUS, Refusal
 from ballast.relay.relay import Relay
 from ballast.relay.stream import Listener
@@ -133,7 +133,7 @@ def _add_markets(app: FastAPI, relay: Relay) -> None:
         market: MarketId, limit: Limit = 100, before: Before = None
     ) -> shapes.TradesOut:
         """Fills on chain, newest first."""
-        relay.market(market)
+        relay.require_market(market)
         found = relay.store.facts_of_market((facts.FILL,), market, limit, _position(before))
         trades = [shapes.Trade(**history.trade_of(fact)) for fact in found]
         return shapes.TradesOut(trades=trades, next=_next([f.id for f in found], limit))
@@ -152,7 +152,7 @@ def _add_markets(app: FastAPI, relay: Relay) -> None:
         to: Time = None,
     ) -> shapes.CandlesOut:
         """Open, high, low, close and volume of intervals, oldest first."""
-        relay.market(market)
+        relay.require_market(market)
         now = max(int(time.time()), relay.terms.head.timestamp)
         last = now if to is None else to
         first = last - DEFAULT_CANDLES * interval if from_ is None else from_
@@ -225,6 +225,8 @@ def _add_accounts(app: FastAPI, relay: Relay) -> None:
 
 
 def _add_stream(app: FastAPI, relay: Relay) -> None:
+    rate = Rate(relay.limits.reads_per_second)
+
     @app.websocket("/api/stream")
     async def stream(socket: WebSocket) -> None:
         await socket.accept()
@@ -236,7 +238,7 @@ def _add_stream(app: FastAPI, relay: Relay) -> None:
             return
         sending = asyncio.create_task(_send_all(socket, listener))
         try:
-            await _listen(socket, relay, listener)
+            await _listen(socket, relay, listener, rate)
         except (WebSocketDisconnect, RuntimeError):
             pass  # the connection is closed, by either side
         finally:
@@ -244,10 +246,11 @@ def _add_stream(app: FastAPI, relay: Relay) -> None:
             relay.hub.leave(listener)
 
 
-async def _listen(socket: WebSocket, relay: Relay, listener: Listener) -> None:
+async def _listen(socket: WebSocket, relay: Relay, listener: Listener, rate: Rate) -> None:
     while True:
         text = await socket.receive_text()
         try:
+            rate.take(listener.client)
             listener.send(json.dumps(await _obey(relay, listener, text)))
         except Refusal as refusal:
             listener.send(json.dumps(refusal.body))
@@ -255,8 +258,6 @@ async def _listen(socket: WebSocket, relay: Relay, listener: Listener) -> None:
 
 async def _obey(relay: Relay, listener: Listener, text: str) -> dict[str, Any]:
     """Do what a message asks for; the answer. Raises `Refusal`."""
-    if len(text) > MESSAGE_BYTES:
-        raise Refusal("too_large", f"more than {MESSAGE_BYTES} bytes", "send several messages")
     try:
         asked = json.loads(text)
     except (ValueError, RecursionError) as error:

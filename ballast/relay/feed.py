@@ -84,6 +84,7 @@ class Feed:
         self._asked: SimpleQueue[tuple[bytes, Future[Account]] | None] = SimpleQueue()
         self._seen = ""
         self._terms: Terms | None = None
+        self._pause = poll_seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="chain", daemon=True)
         self._post: Callable[[Step], None] = lambda step: None
@@ -156,7 +157,7 @@ class Feed:
                 unknown = not isinstance(error, BallastError)
                 _log.error("step failed", error=self.last_error, exc_info=unknown)
                 self._stop.wait(self._poll_seconds)
-            due = time.monotonic() + self._poll_seconds
+            due = time.monotonic() + self._pause
 
     def _answer(self, seconds: float) -> bool:
         """Answer what is asked; whether there is something to be sent."""
@@ -194,7 +195,8 @@ class Feed:
         if self._matcher is not None:
             if is_new:
                 self._matcher.check(head, self._standing, self._round)
-            self._matcher.round(head, self._standing, self._terms, self._round)
+            is_cut = self._matcher.round(head, self._standing, self._terms, self._round)
+            self._pause = 0.0 if is_cut else self._poll_seconds
         if not (is_new or self._round.taken or self._round.removed):
             return False
         step = Step(self._terms, round=self._round)

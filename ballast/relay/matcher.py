@@ -49,6 +49,7 @@ OF_MARKET = frozenset(
         "clearing: interest cap",
     }
 )
+OVER_FILLED = "settlement: over-filled"
 _WAITS = ("in flight", "budget", "fee")
 _GAS = 400_000
 
@@ -132,19 +133,23 @@ class Matcher:
 
     def round(
         self, head: Head, standing: Callable[[bytes], Standing], terms: Terms, made: Round
-    ) -> None:
-        """Try what is queued, for a second at most, into `made`. Raises `NodeError`; what was not
-        sent stays queued."""
+    ) -> bool:
+        """Try what is queued, for a second at most, into `made`; whether time ran out first. Raises
+        `NodeError`; what was not sent stays queued."""
         self._unpark(head)
         deadline = time.monotonic() + ROUND_SECONDS
-        while self._queue and time.monotonic() < deadline:
+        while self._queue:
+            if time.monotonic() > deadline:
+                return True
             match = self._queue[0]
             if any(kept.status != Status.OPEN for kept, _ in match.parts):
                 made.taken.append(self._queue.popleft())
+                self._tries.pop(id(match), None)
             elif _must_wait(match, terms):
                 self._parked.append(self._queue.popleft())
             elif not self._send(match, head, standing, made):
                 break
+        return False
 
     def _unpark(self, head: Head) -> None:
         if head.hash != self._seen or time.monotonic() - self._parked_at > WAIT_SECONDS:
@@ -207,6 +212,11 @@ class Matcher:
         is_sent: bool = False,
     ) -> None:
         """Find whom to remove; else let the match wait, divide it, or remove its taker."""
+        if reason == OVER_FILLED:
+            # Somebody else has matched it: its log tells how much is left.
+            if not is_sent:
+                made.taken.append(match)
+            return
         faults = self._faults(match, reason, standing)
         _log.info("refused", reason=reason, faults=[why for _, why in faults])
         tries = self._tries.get(id(match), 0) + 1
@@ -247,7 +257,7 @@ class Matcher:
             is_taker = kept is match.taker
             price = worst if is_taker else kept.order.limit_price
             fee = fees.taker_fee_bps if is_taker else fees.maker_fee_bps
-            fault = self._settlement.fault(kept, size, terms.head.timestamp)
+            fault = self._settlement.fault(kept, terms.head.timestamp)
             own = standing(kept.order.account)
             if fault is None and kept.order.reduce_only and not own.reducible(kept.order):
                 fault = "settlement: nothing to reduce"

@@ -317,15 +317,15 @@ class Relay:
         """An account's open orders, the earliest first."""
         return list(self._by_account.get(account, {}).values())
 
-    def market(self, market: int) -> Book:
-        """A market's book. Raises `Refusal`."""
+    def require_market(self, market: int) -> None:
+        """Raises `Refusal` where there is no such market."""
         if market not in self.terms.markets:
             raise Refusal("unknown_market", f"no market {market}", "see /api/config")
-        return self._book(market)
 
     def told_book(self, market: int, depth: int) -> dict[str, Any]:
         """Its best levels as JSON. Raises `Refusal`."""
-        book = self.market(market)
+        self.require_market(market)
+        book = self._book(market)
         return {
             "market": market,
             "seq": book.seq,
@@ -366,7 +366,7 @@ class Relay:
             self.hub.subscribe(listener, channel)
             listener.send(message(channel, "prices", **self.terms.told_prices()))
         elif kind in ("book", "trades") and rest.isdecimal() and len(rest) < 5:
-            self.market(int(rest))
+            self.require_market(int(rest))
             if kind == "book":
                 self._tell_book(int(rest))
                 snapshot = self.told_book(int(rest), SNAPSHOT_LEVELS)

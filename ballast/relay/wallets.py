@@ -42,9 +42,9 @@ class Settlement:
         except (Reverted, NodeRefused):
             return False
 
-    def fault(self, kept: Kept, size: int, timestamp: int) -> str | None:
-        """Why the contract would refuse to fill `size` (base) of an order, as far as the order
-        itself is to blame. Raises `NodeError`."""
+    def fault(self, kept: Kept, timestamp: int) -> str | None:
+        """Why the contract would refuse to fill an order, as far as the order itself is to blame.
+        Raises `NodeError`."""
         order, owner = kept.order, owner_of(kept.order.account)
         if order.expiry < timestamp:
             return "settlement: expired"
@@ -52,8 +52,6 @@ class Settlement:
             return "settlement: cancelled"
         if order.salt < self.view("salt_floor", order.account):
             return "settlement: below salt floor"
-        if size > order.size - self.view("filled", kept.hash):
-            return "settlement: over-filled"
         return self._signature_fault(kept, owner, timestamp)
 
     def _signature_fault(self, kept: Kept, owner: str, timestamp: int) -> str | None:

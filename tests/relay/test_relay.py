@@ -118,7 +118,8 @@ def test_bad_orders(relay: RelayProcess, trading: Trading, code: str) -> None:
 def test_bad_requests(relay: RelayProcess, trading: Trading) -> None:
     url = f"{relay.url}/api/orders"
     json_type = {"Content-Type": "application/json"}
-    assert code_of(httpx.post(url, content=b"{", headers=json_type)) == "bad_json"
+    for content in (b"{", b"[" * 8_000, b"\xff"):
+        assert code_of(httpx.post(url, content=content, headers=json_type)) == "bad_json"
     assert code_of(httpx.post(url, content=b"x" * 9_000, headers=json_type)) == "too_large"
     parts = iter([b"{" * 5_000, b"{" * 5_000])
     assert code_of(httpx.post(url, content=parts, headers=json_type)) == "too_large"
