@@ -138,7 +138,7 @@ async def _run(
                 await asyncio.to_thread(relay.start)
                 made.restart_seconds = round(time.monotonic() - again, 1)
         await asyncio.sleep(5)
-        made.lost = await _count_lost(relay, kept)
+        made.lost = await _count_lost(relay, keys, kept)
         made.fills = await _fills(relay)
     finally:
         relay.end()
@@ -222,7 +222,9 @@ async def _listen(relay: _Relay, made: Result) -> None:
     address = f"ws://127.0.0.1:{relay.port}/api/stream"
     channels = ["book:1", "trades:1", "prices"]
     with suppress(OSError):
-        async with websockets.connect(address, open_timeout=30, max_size=None) as socket:
+        async with websockets.connect(
+            address, open_timeout=30, max_size=None, compression=None
+        ) as socket:
             await socket.send(json.dumps({"op": "subscribe", "channels": channels}))
             try:
                 async for _ in socket:
@@ -231,14 +233,20 @@ async def _listen(relay: _Relay, made: Result) -> None:
                 made.cut_off += error.rcvd is not None and error.rcvd.code == 1013
 
 
-async def _count_lost(relay: _Relay, kept: list[bytes]) -> int:
-    lost = 0
+async def _count_lost(relay: _Relay, keys: list[LocalAccount], kept: list[bytes]) -> int:
+    """Of the orders acknowledged, those that no account's list has."""
+    found: set[str] = set()
     async with httpx.AsyncClient(base_url=relay.url, timeout=30) as client:
-        for start in range(0, len(kept), 20):
-            some = [f"/api/orders/0x{order_hash.hex()}" for order_hash in kept[start : start + 20]]
-            answers = await asyncio.gather(*(client.get(path) for path in some))
-            lost += sum(answer.status_code != 200 for answer in answers)
-    return lost
+        for key in keys:
+            path = f"/api/accounts/0x{account_id(key.address).hex()}/orders"
+            asked: dict[str, Any] = {"status": "all", "limit": 500}
+            while True:
+                page = (await client.get(path, params=asked)).json()
+                found.update(order["hash"] for order in page["orders"])
+                if page["next"] is None:
+                    break
+                asked["before"] = page["next"]
+    return len({"0x" + order_hash.hex() for order_hash in kept} - found)
 
 
 async def _fills(relay: _Relay) -> int:

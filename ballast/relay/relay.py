@@ -157,19 +157,20 @@ class Relay:
         self._sequence += 1
         kept = Kept(order_hash, signed, signer, self._sequence, now, now)
         self._check_crossing(kept)
-        # A client that hangs up does not take back an order that is being written.
-        return await asyncio.shield(asyncio.create_task(self._keep(kept)))
-
-    async def _keep(self, kept: Kept) -> tuple[Kept, bool]:
-        arriving = asyncio.get_running_loop().create_future()
-        self._arriving[kept.hash] = arriving
         # Counted from here on: what comes meanwhile must not need the same margin.
-        self._by_account[kept.order.account][kept.hash] = kept
+        self._by_account[order.account][order_hash] = kept
+        arriving = asyncio.get_running_loop().create_future()
+        self._arriving[order_hash] = arriving
+        # A client that hangs up does not take back an order that is being written.
+        return await asyncio.shield(asyncio.create_task(self._keep(kept, arriving)))
+
+    async def _keep(self, kept: Kept, arriving: asyncio.Future[Kept]) -> tuple[Kept, bool]:
         try:
             found = await asyncio.wrap_future(self.store.writer.insert(kept))
             arriving.set_result(found)
         except StoreError as error:
-            arriving.cancel()
+            arriving.set_exception(_database_fails())
+            arriving.exception()  # asked for, so that nobody is told where nobody waits
             raise _database_fails() from error
         finally:
             del self._arriving[kept.hash]
@@ -179,6 +180,12 @@ class Relay:
         if kept.status == Status.FILLED:
             raise Refusal("filled", "the chain has filled all of it", "sign another salt")
         self._track(kept)
+        try:
+            self._check_permissions(kept.hash, kept.order, kept.signer)
+        except Refusal:  # since it was looked at, and before it could be closed
+            self._close(kept, Status.CANCELLED, "on chain")
+            self.store.update([kept])
+            raise
         self._book(kept.order.market).put(kept)
         self._tell_order(kept)
         self._uncross([kept.order.market])

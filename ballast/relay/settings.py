@@ -85,6 +85,8 @@ def assemble(settings: RelaySettings, key: LocalAccount | None, stack: ExitStack
         log_config=None,
         access_log=False,
         ws_max_size=MESSAGE_BYTES,
+        # Every message goes to many: compressing it for each would cost more than all the rest.
+        ws_per_message_deflate=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=5,
     )

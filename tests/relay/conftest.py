@@ -20,8 +20,10 @@ def market(anvil_path: str) -> Iterator[Live]:
 @pytest.fixture(scope="session")
 def relay(market: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
     folder = tmp_path_factory.mktemp("relay")
+    (folder / "static").mkdir()
+    (folder / "static" / "index.html").write_text("<p>the page</p>")
     rates = ("--orders-rate", "2000", "--reads-rate", "2000")
-    process = RelayProcess(market, folder, *rates)
+    process = RelayProcess(market, folder, *rates, "--static", str(folder / "static"))
     try:
         process.start()
         yield process

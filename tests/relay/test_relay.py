@@ -69,6 +69,7 @@ def test_config_is_enough_to_sign(market: Live, relay: RelayProcess) -> None:
     assert told["markets"][0]["price_band_bps"] == 300
     prices = {row["market"]: row["price"] for row in relay.get("/api/prices").json()["prices"]}
     assert prices == {m: str(p) for m, p in market.prices.items()}
+    assert relay.get("/").text == "<p>the page</p>"
 
 
 def test_the_account_is_the_chains(market: Live, relay: RelayProcess) -> None:
