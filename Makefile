@@ -15,7 +15,7 @@ SEED ?=
 AGAIN ?=
 ONLY ?=
 
-.PHONY: venv lint format types compile test gas bench latency faults fuzz seeded mutants adversary demo testnet clean
+.PHONY: venv lint format types compile test gas bench latency load faults fuzz seeded mutants adversary demo testnet clean
 
 venv: $(STAMP)
 
@@ -65,6 +65,11 @@ latency: $(STAMP) $(NODE_STAMP) compile
 # accounts, 20 kills. `make test` runs the same with 150 and 5.
 faults: $(STAMP) $(NODE_STAMP) compile
 	$(BIN)/python -m pytest -p no:xdist -s tests/faults --full
+
+# A relay under 500 orders a second and 200 WebSocket clients, killed in the middle (docs/RELAY.md); figures in
+# build/load.json. Two minutes; not part of the gate.
+load: $(STAMP) $(NODE_STAMP) compile
+	$(BIN)/python -m ballast.relay.load
 
 # The invariants under whatever the machines come up with; figures in build/fuzz.json. HYPOTHESIS_PROFILE=nightly goes
 # on for HOURS (1) from SEED on.
