@@ -102,6 +102,18 @@ def test_where_all_are_healthy_it_refuses(world):
         take(world, [(world.weak[2], 1)])
 
 
+def test_what_the_liquidators_margin_does_not_carry_is_passed_over(world):
+    let(world)
+    sizes, _ = one_by_one(world)
+    kept = 13 * sizes[0] * 94 // 100
+    paid_out = world.cash(world.liquidator) - kept
+    world.vault.send.withdraw(world.liquidator, paid_out, LIQUIDATOR, sender=LIQUIDATOR)
+    assert take(world) == [sizes[0], 0, 0]
+    view = world.clearing.view
+    assert view.position(world.weak[1], 1)[0] == 10 * WAD
+    assert view.backing(world.liquidator) >= view.margin(world.liquidator)[0]
+
+
 def test_each_further_leg_costs_less_than_a_transaction_of_its_own(world):
     let(world)
     gas = {"sender": LIQUIDATOR, "exact_gas": True}
