@@ -15,7 +15,7 @@ SEED ?=
 AGAIN ?=
 ONLY ?=
 
-.PHONY: venv lint format types compile test gas bench latency faults fuzz seeded mutants adversary demo testnet clean
+.PHONY: venv lint format types compile test gas bench latency load faults fuzz seeded mutants adversary demo testnet clean
 
 venv: $(STAMP)
 
@@ -66,6 +66,11 @@ latency: $(STAMP) $(NODE_STAMP) compile
 faults: $(STAMP) $(NODE_STAMP) compile
 	$(BIN)/python -m pytest -p no:xdist -s tests/faults --full
 
+# A relay under 500 orders a second and 200 WebSocket clients, killed in the middle (docs/RELAY.md); figures in
+# build/load.json. Two minutes; not part of the gate.
+load: $(STAMP) $(NODE_STAMP) compile
+	$(BIN)/python -m ballast.relay.load
+
 # The invariants under whatever the machines come up with; figures in build/fuzz.json. HYPOTHESIS_PROFILE=nightly goes
 # on for HOURS (1) from SEED on.
 fuzz: $(STAMP) compile
@@ -93,5 +98,5 @@ testnet: $(STAMP) $(NODE_STAMP) compile
 	$(BIN)/python -m ballast.testnet $(if $(TRADERS),--traders $(TRADERS)) $(if $(SEED),--seed $(SEED))
 
 clean:
-	rm -rf $(VENV) node_modules build .build .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) node_modules build .build .cache .hypothesis .silverback-sessions .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -200,9 +200,11 @@ class Twin:
         send: Callable[[], Any] | None = None,
     ) -> bool:
         """One taker, makers as (account, size, price); `send`: how, if not through the venue."""
+        held: Counter[bytes] = Counter()
         for maker, size, _ in parts:
-            self.dust.place(market, self.size(maker, market) + size)
-            self.dust.place(market, self.size(taker, market) + size)
+            for side in (maker, taker):
+                held[side] += size
+                self.dust.place(market, self.size(side, market) + held[side])
         makers = [maker for maker, _, _ in parts]
         sizes, prices = [size for _, size, _ in parts], [price for _, _, price in parts]
         self._book([taker, *makers])

@@ -1,4 +1,5 @@
-"""What a keeper can do: calls of the clearinghouse that anyone may make, encoded."""
+"""What is sent: calls that anyone may make, encoded. A keeper's are made here, a relay's in
+`ballast.relay.matcher`."""
 
 from __future__ import annotations
 
@@ -32,7 +33,11 @@ class Kind(StrEnum):
     SETTLE = "settle"
     REFRESH = "refresh"
     ALLOW = "allow"
+    MATCH = "match"
 
+
+KEEPER_KINDS = tuple(kind for kind in Kind if kind is not Kind.MATCH)
+"""What a keeper does; matching is a relay's."""
 
 GAS = {
     Kind.DELEVERAGE: 350_000,

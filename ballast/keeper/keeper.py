@@ -170,7 +170,8 @@ class Keeper:
         else:
             gas_price = self._sender.gas_price(head)
             rows = self._sender.busy(head.number)
-            busy = frozenset(bytes.fromhex(name) for row in rows for name in row.accounts)
+            own = frozenset(bytes.fromhex(name) for row in rows for name in row.accounts)
+            busy = own | self._sender.claimed(head)
             bound = sum(row.margin_quote for row in rows)
         now = Situation(
             columns=self._follower.columns,

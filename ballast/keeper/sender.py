@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session
 
 from ballast.errors import BallastError, NodeError, NodeRefused, Reverted
 from ballast.keeper.actions import Action, Kind
+from ballast.keeper.claims import Claims
 from ballast.keeper.rpc import Head, Rpc
 from ballast.keeper.sent import PENDING, WATCHED, Outcome, Sent, State
 from ballast.keeper.store import Base
@@ -61,7 +62,7 @@ _log = structlog.get_logger("sender")
 
 class NotSent(BallastError):
     """An action is not sent; `why` is a word for the metrics: `busy`, `in flight`, `fee`,
-    `budget`, `gas`, `in vain`, `refused`, `no answer`."""
+    `budget`, `gas`, `in vain`, `claimed`, `refused`, `no answer`."""
 
     def __init__(self, why: str, text: str) -> None:
         super().__init__(text)
@@ -133,6 +134,7 @@ class Sender:
         self._trial = Trial(rpc, self.address)
         Base.metadata.create_all(store)
         self._chain_id = rpc.chain_id()
+        self._claims = Claims(store, self._chain_id, self.address)
         self._events: list[Event] = []
         self._asked = _Asked("", 0, 0)
 
@@ -159,13 +161,20 @@ class Sender:
             if row.state in PENDING or (row.block_number or 0) > seen_block
         ]
 
+    def claimed(self, head: Head) -> frozenset[bytes]:
+        """Accounts that another keeper with the same database is at, for a mirror at a head."""
+        return self._claims.others(head)
+
     def spent(self, seconds: int) -> int:
         """Wei spent in the last so many seconds, with all that what is pending may still cost."""
         total = sum(row.gas * row.max_fee for row in self.rows(*PENDING))
         recent = self._mine().where(Sent.updated_at >= self._now() - seconds)
+        used = recent.where(Sent.gas_used.is_not(None)).with_only_columns(
+            Sent.gas_used, Sent.gas_price
+        )
         with Session(self._store) as session:
-            for row in session.scalars(recent.where(Sent.gas_used.is_not(None))):
-                total += (row.gas_used or 0) * (row.gas_price or 0)
+            for gas, price in session.execute(used):
+                total += (gas or 0) * (price or 0)
         return total
 
     def gas_price(self, head: Head) -> int:
@@ -203,6 +212,8 @@ class Sender:
         self._afford(action.kind, gas * fees.most)
         taken = [row.nonce for row in self.rows(*WATCHED)]
         nonce = max([self._at(head).nonce, *(n + 1 for n in taken)])
+        if not self._claims.take(action.accounts, head):
+            raise NotSent("claimed", "another keeper is at one of its accounts")
         now = self._now()
         row = Sent(
             chain_id=self._chain_id,
@@ -236,6 +247,7 @@ class Sender:
                 # Nobody has this transaction: its nonce is free again.
                 row.state, row.outcome, row.reason = State.DROPPED, Outcome.REFUSED, error.words
                 self._save(row)
+                self._claims.release(_accounts(row))
                 raise NotSent("refused", f"the node refuses it: {error.words}") from error
         except NodeError as error:
             raise NotSent("no answer", f"handed in, without an answer: {error}") from error
@@ -330,6 +342,8 @@ class Sender:
                 self._missing(row, head)
             else:
                 self._pending(row, head)
+        pending = self.rows(*PENDING)
+        self._claims.renew([account for row in pending for account in _accounts(row)], head)
 
     def _stands(self, row: Sent, hashes: dict[int, str | None]) -> bool:
         number = row.block_number or 0
@@ -354,6 +368,7 @@ class Sender:
         row.gas_price = int(receipt["effectiveGasPrice"], 16)
         row.outcome, row.reason = self._outcome(row, receipt)
         self._save(row)
+        self._claims.done(_accounts(row), row.block_number)
         if row.outcome != before:
             self._tell(row.outcome, row)
 
@@ -391,6 +406,7 @@ class Sender:
         elif head.number - row.missing_since >= MISSING_BLOCKS:
             row.state, row.outcome = State.LOST, Outcome.LOST
             row.reason = f"another transaction has nonce {row.nonce}"
+            self._claims.release(_accounts(row))
             self._tell(row.outcome, row)
         self._save(row)
 
@@ -480,6 +496,10 @@ class Sender:
             max_fee=row.max_fee,
             reason=row.reason,
         )
+
+
+def _accounts(row: Sent) -> list[bytes]:
+    return [bytes.fromhex(name) for name in row.accounts]
 
 
 def _says(error: NodeRefused, words: Sequence[str]) -> bool:

@@ -6,8 +6,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -19,31 +19,19 @@ from eth_account.signers.local import LocalAccount
 from ballast.chain import ZERO_ADDRESS
 from ballast.config import to_wad
 from ballast.errors import ConfigError
-from ballast.keeper.actions import Kind
+from ballast.keeper.actions import KEEPER_KINDS, Kind
 from ballast.keeper.follower import Follower
 from ballast.keeper.keeper import Keeper, Pace
 from ballast.keeper.planner import PlanSettings
 from ballast.keeper.rpc import Rpc
 from ballast.keeper.sender import Sender, SendSettings
-from ballast.keeper.store import Store, open_store
+from ballast.keeper.store import Store
 from ballast.keeper.trial import Trial
 from ballast.node import Node
 from ballast.record import Record, load, path_for
 from ballast.signing import account_id, owner_of
 
-DATABASE = "sqlite:///keeper.db"
-PREFIX = "BALLAST_KEEPER_"
 _ACCOUNT_BYTES = 32
-_YES = ("1", "true", "yes", "on")
-_PARSERS: Mapping[str, Callable[[str], Any]] = {
-    "str": str,
-    "str | None": str,
-    "int": int,
-    "int | None": int,
-    "float": float,
-    "bool": lambda text: text.lower() in _YES,
-    "tuple[str, ...]": lambda text: tuple(text.split()),
-}
 
 
 @dataclass(frozen=True)
@@ -97,7 +85,7 @@ def choose(options: Options, url: str, record: Record, key: LocalAccount | None)
     if options.max_spend_hour is not None:
         spend_hour = whole_units("--max-spend-hour", options.max_spend_hour, 18)
     plan = PlanSettings(
-        kinds=frozenset(map(Kind, options.do or Kind)),
+        kinds=frozenset(map(Kind, options.do or KEEPER_KINDS)),
         liquidator=None if unowned else liquidator_of(options.liquidator, key),
         native_quote=native_quote,
         min_profit_quote=whole_units("--min-profit", options.min_profit, 18),
@@ -120,8 +108,15 @@ def choose(options: Options, url: str, record: Record, key: LocalAccount | None)
     )
 
 
-def assemble(settings: KeeperSettings, key: LocalAccount | None, store: Store) -> Keeper:
-    """A keeper, its mirror read as far as the store goes. Raises `BallastError`."""
+def assemble(
+    settings: KeeperSettings,
+    key: LocalAccount | None,
+    store: Store,
+    shared: Store | None = None,
+) -> Keeper:
+    """A keeper, its mirror read as far as the store goes. What it sends is written down in
+    `shared`, the store that several keepers have in common (None: in its own). Raises
+    `BallastError`."""
     if key is None and not settings.dry_run:
         raise ConfigError("a keeper that sends needs a key (or --dry-run)")
     rpc = Rpc(settings.url)
@@ -134,7 +129,7 @@ def assemble(settings: KeeperSettings, key: LocalAccount | None, store: Store) -
         address = ZERO_ADDRESS
     sender = None
     if key is not None and not settings.dry_run:
-        sender = Sender(rpc, key, store.engine, settings.send)
+        sender = Sender(rpc, key, (shared or store).engine, settings.send)
     return Keeper(
         follower,
         rpc,
@@ -144,33 +139,6 @@ def assemble(settings: KeeperSettings, key: LocalAccount | None, store: Store) -
         settings.native_market,
         settings.pace,
     )
-
-
-def options_from_environment() -> Options:
-    """Options from `BALLAST_KEEPER_*`. Raises `ConfigError` naming the variable."""
-    found: dict[str, Any] = {}
-    for item in fields(Options):
-        name = PREFIX + item.name.upper()
-        text = os.environ.get(name)
-        if text is None:
-            continue
-        try:
-            found[item.name] = _PARSERS[str(item.type)](text)
-        except ValueError:
-            raise ConfigError(f"{name}: {text!r} cannot be used") from None
-    return Options(**found)
-
-
-def from_environment(provider: Any) -> Keeper:
-    """A keeper from `BALLAST_KEEPER_*`, on the network of Ape's provider. Raises `BallastError`."""
-    options = options_from_environment()
-    key_env = os.environ.get(PREFIX + "KEY_ENV")
-    key = key_from_environment(key_env) if key_env else None
-    url, kept = node_and_record(
-        provider, os.environ.get(PREFIX + "RPC"), os.environ.get(PREFIX + "DEPLOYMENT")
-    )
-    store = open_store(os.environ.get(PREFIX + "DB", DATABASE))
-    return assemble(choose(options, url, kept, key), key, store)
 
 
 def node_and_record(

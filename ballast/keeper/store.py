@@ -12,7 +12,7 @@ second one is noticed at its first block.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -37,6 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from ballast.chain import Log
 from ballast.errors import BallastError
@@ -84,6 +85,7 @@ checkpoints = Table(
 KEPT_EMPTY_BLOCKS = 1_024
 """Blocks without logs of ours that are kept, to find where a branch began."""
 KEPT_CHECKPOINTS = 4
+_ATTEMPTS = 8
 _READ_AT_ONCE = 20_000
 _TOPIC = 32
 
@@ -106,6 +108,12 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        # Of two that make the same tables at the same time one fails, and then finds them there.
+        again = retry_if_exception_type(StoreError)
+        pause, stop = wait_random(0, 0.2), stop_after_attempt(_ATTEMPTS)
+        Retrying(retry=again, wait=pause, stop=stop, reraise=True)(self._make_tables)
+
+    def _make_tables(self) -> None:
         with self._begin() as connection:
             metadata.create_all(connection)
 
@@ -220,13 +228,18 @@ class Store:
             count = select(func.count()).select_from(logs).where(logs.c.block > number)
             return int(connection.scalar(count) or 0)
 
-    @contextmanager
-    def _begin(self) -> Iterator[Connection]:
-        try:
-            with self.engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise StoreError(f"the database fails: {error}") from error
+    def _begin(self) -> AbstractContextManager[Connection]:
+        return begin(self.engine)
+
+
+@contextmanager
+def begin(engine: Engine) -> Iterator[Connection]:
+    """One database transaction. Raises `StoreError`."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise StoreError(f"the database fails: {error}") from error
 
 
 def open_store(url: str) -> Store:

@@ -98,17 +98,21 @@ def fill(
     state.fix_legs(taker.account)
     whole = sum(part.size for part in parts)
     taker_before = _before(state, market_id, taker.account, sign * whole)
+    fee_due = 0
     for part in parts:
-        fresh += _trade(state, market_id, taker, sign, part, fresh)
+        handed, fee_due = _trade(state, market_id, taker, sign, part, fresh, fee_due)
+        fresh += handed
     cap = max(market.params.interest_cap_base * SIZE_ONE, interest + SIZE_DUST)
     require(market.interest(True) <= cap, "fill: above interest cap")
     _after(state, market_id, taker_before)
 
 
 def _trade(
-    state: State, market_id: int, taker: Side, sign: int, part: Part, taker_fresh: int
-) -> int:
-    """The taker (buying: sign 1) against one maker; returns what is fresh with the taker by it."""
+    state: State, market_id: int, taker: Side, sign: int, part: Part, fresh: int, fee_due: int
+) -> tuple[int, int]:
+    """The taker (buying: sign 1) against one maker. `fresh`: cash of the taker that came in this
+    block; `fee_due`: fees its cash has not reached so far. Returns what is fresh with the taker by
+    it, and what is due then."""
     maker, size, price = part.maker, part.size, part.price
     require(maker.account != taker.account, "fill: self trade")
     require(size > 0, "fill: no size")
@@ -125,14 +129,15 @@ def _trade(
     book_losers_first(state, results)
     gained = 0
     if (sign > 0) == (price > market.fixed.price):
-        pass_on_freshness(state, market_id, maker.account, taker_fresh, size, price)
+        pass_on_freshness(state, market_id, maker.account, fresh, size, price)
     else:
         gained = pass_on_freshness(state, market_id, taker.account, maker_fresh, size, price)
-    for side in (taker, maker):
-        _charge(state, market_id, side, size * price // WAD)
+    notional = size * price // WAD
+    fee_due = _charge(state, market_id, taker, notional, fee_due)
+    _charge(state, market_id, maker, notional)
     _after(state, market_id, before)
     market.sample(size * SIZE_ONE, price, state.now)
-    return gained
+    return gained, fee_due
 
 
 def pass_on_freshness(
@@ -207,11 +212,13 @@ def _require_limits(state: State, market_id: int, account_id: AccountId) -> None
     require(abs(account.legs[market_id].size) <= cap, "fill: above position cap")
 
 
-def _charge(state: State, market_id: int, side: Side, notional: int) -> None:
-    """A fee on a notional in wei: whole wei, rounded down, at most the account's cash."""
+def _charge(state: State, market_id: int, side: Side, notional: int, due: int = 0) -> int:
+    """A fee on a notional in wei (whole wei, rounded down) and what was due before, at most the
+    account's cash. Returns what its cash did not reach."""
     account = state.accounts[side.account]
     params = state.markets[market_id].params
-    fee = min(notional * side.fee_bps // BPS * QUOTE_ONE, account.cash)
+    due += notional * side.fee_bps // BPS * QUOTE_ONE
+    fee = min(due, account.cash)
     account.cash -= fee
     to_insurance = _whole(fee * params.fee_insurance_share_bps // BPS)
     to_reserve = _whole(fee * params.fee_reserve_share_bps // BPS)
@@ -220,6 +227,7 @@ def _charge(state: State, market_id: int, side: Side, notional: int) -> None:
     leg = account.legs.get(market_id)
     if leg is not None:
         leg.fee_cents = min(MAX_FEE_CENTS, leg.fee_cents + state.cents(fee))
+    return due - fee
 
 
 def _whole(amount: int) -> int:

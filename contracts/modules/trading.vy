@@ -251,16 +251,13 @@ def _place_and_check(s: Side, quote: pricing.Quote, risk: records.Risk, limits: 
 
 @internal
 def _charge(
-    account: bytes32, group: uint256, notional_quote: uint256, fee_bps: uint256, fees: records.Fees
+    account: bytes32, group: uint256, due_quote: uint256, fees: records.Fees
 ) -> uint256:
     """
     @notice Takes a trading fee and splits it; the protocol has what rounding leaves.
-    @return The fee, rounded down, at most the account's cash (only an account that reduces can have too little).
+    @return What was taken, at most the account's cash.
     """
-    fee: uint256 = min(
-        fixed_point._mul_div_down(notional_quote, fee_bps, fixed_point.BPS),
-        ledger._cash(account),
-    )
+    fee: uint256 = min(due_quote, ledger._cash(account))
     if fee != 0:
         insurance: uint256 = fee * fees.insurance_share_bps // fixed_point.BPS
         reserve: uint256 = fee * fees.reserve_share_bps // fixed_point.BPS
@@ -278,15 +275,13 @@ def _add_cents(fees_cents: uint256, fee_quote: uint256) -> uint256:
 
 
 @internal
-@view
-def _check_price(price: uint256, quote: pricing.Quote, risk: records.Risk):
+@pure
+def _check_price(price: uint256, oracle_price: uint256, band_bps: uint256):
     """
     @custom:reverts clearing: price outside band
     """
-    distance: uint256 = max(price, quote.price) - min(price, quote.price)
-    assert (
-        distance * fixed_point.BPS <= quote.price * risk.price_band_bps
-    ), "clearing: price outside band"
+    distance: uint256 = max(price, oracle_price) - min(price, oracle_price)
+    assert distance * fixed_point.BPS <= oracle_price * band_bps, "clearing: price outside band"
 
 
 @internal
@@ -310,17 +305,20 @@ def _fill(
     assert quote.price != 0, "market: no price"
     limits: records.Limits = records._limits(market)
     fees: records.Fees = records._fees(market)
+    maker_fee_bps: uint256 = fees.maker_fee_bps if is_maker_fee else fees.taker_fee_bps
+    taker_due: uint256 = 0
     interest_before: uint256 = records._open_interest(market)
     interest: uint256 = interest_before
     t: Side = self._take_out(taker, market, quote, risk)
     for i: uint256 in range(len(makers), bound=MAX_MAKERS):
+        maker: bytes32 = makers[i]
         size: uint256 = sizes[i]
         price: uint256 = prices[i]
-        assert makers[i] != taker, "clearing: self fill"
+        assert maker != taker, "clearing: self fill"
         assert size != 0, "clearing: zero size"
         assert size <= records.MASK_96, "clearing: size overflow"
-        self._check_price(price, quote, risk)
-        m: Side = self._take_out(makers[i], market, quote, risk)
+        self._check_price(price, quote.price, risk.price_band_bps)
+        m: Side = self._take_out(maker, market, quote, risk)
         m = self._trade(m, not taker_buys, size, price)
         taker_leg: positions.Leg = t.new
         t = self._trade(t, taker_buys, size, price)
@@ -328,23 +326,26 @@ def _fill(
         self._book(t, m)
         t.due_quote = 0
         if taker_buys == (price > quote.price):
-            self._pass_on_freshness(m.account, t.fresh_quote, size, price, quote.price)
+            self._pass_on_freshness(maker, t.fresh_quote, size, price, quote.price)
         else:
             t.fresh_quote += self._pass_on_freshness(taker, m.fresh_quote, size, price, quote.price)
 
         notional: uint256 = fixed_point._mul_div_down(size, price, fixed_point.WAD)
-        taker_fee: uint256 = self._charge(taker, risk.group, notional, fees.taker_fee_bps, fees)
+        # What its cash does not reach is due with the next maker: it may be paid a claim in between.
+        taker_due += notional * fees.taker_fee_bps // fixed_point.BPS
+        taker_fee: uint256 = self._charge(taker, risk.group, taker_due, fees)
+        taker_due -= taker_fee
         t.new.fees_cents = self._add_cents(t.new.fees_cents, taker_fee)
         maker_fee: uint256 = self._charge(
-            makers[i], risk.group, notional, fees.maker_fee_bps if is_maker_fee else fees.taker_fee_bps, fees
+            maker, risk.group, notional * maker_fee_bps // fixed_point.BPS, fees
         )
         m.new.fees_cents = self._add_cents(m.new.fees_cents, maker_fee)
         self._place_and_check(m, quote, risk, limits)
         pricing._sample(market, size, price, quote.price, interest)
         log IClearinghouse.Fill(
             market=market,
-            buyer=taker if taker_buys else makers[i],
-            seller=makers[i] if taker_buys else taker,
+            buyer=taker if taker_buys else maker,
+            seller=maker if taker_buys else taker,
             size=size,
             price=price,
             buyer_fee_quote=taker_fee if taker_buys else maker_fee,

@@ -411,7 +411,7 @@ def test_node_that_leaves_logs_out(market: Live, store: Store) -> None:
                 for answer in (
                     exchange.answer if isinstance(exchange.answer, list) else [exchange.answer]
                 ):
-                    answer["result"] = answer["result"][-1:]
+                    answer["result"] = answer["result"][:-1]
 
         node._url = proxy.url
         proxy.fault = leave_out

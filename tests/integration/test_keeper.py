@@ -80,34 +80,6 @@ def running(market: Live, folder: Path, port: int, *options: str) -> Iterator[An
                 process.wait(timeout=20)
 
 
-@contextmanager
-def bot(market: Live, folder: Path) -> Iterator[Any]:
-    """The same as a silverback bot."""
-    kept = folder / "deployment.json"
-    market.record.save(kept)
-    command = [str(Path(sys.executable).parent / "silverback"), "run", "liquidator"]
-    command += ["--network", "ethereum:local:foundry"]
-    environment = {
-        **os.environ,
-        "APE_FOUNDRY_HOST": market.url,
-        "PYTHONPATH": str(ROOT),
-        "KEEPER_KEY": "0x" + bytes(KEY.key).hex(),
-        "BALLAST_KEEPER_KEY_ENV": "KEEPER_KEY",
-        "BALLAST_KEEPER_DEPLOYMENT": str(kept),
-        "BALLAST_KEEPER_DB": f"sqlite:///{folder}/keeper.db",
-        "BALLAST_KEEPER_MAX_REFRESH": "0",
-    }
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                # Silverback waits for a block that may never come before it ends.
-                process.kill()
-                process.wait(timeout=10)
-
-
 def wait_for(what: str, is_so: Callable[[], bool], keeper: Any, folder: Path) -> None:
     """Until something is so; fails with the end of the keeper's log."""
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -170,28 +142,6 @@ def test_crash_is_resolved(market: Live, tmp_path: Path) -> None:
         keeper.send_signal(signal.SIGTERM)
         assert keeper.wait(timeout=20) == 0
     assert house.address == market.record.contracts["Clearinghouse"]
-
-
-def test_silverback_bot_does_the_same(market: Live, tmp_path: Path) -> None:
-    view = market.ballast.clearinghouse.view
-    accounts = [market.account(place) for place in range(6)]
-    with bot(market, tmp_path) as process:
-
-        def looks() -> bool:
-            market.mine(1)
-            time.sleep(0.5)
-            return '"event": "block"' in (tmp_path / "log").read_text()
-
-        wait_for("a block", looks, process, tmp_path)
-        market.report({1: 96_000 * WAD})
-
-        def is_resolved() -> bool:
-            market.mine(1)
-            time.sleep(0.5)
-            return all(view.equity(a) >= view.margin(a)[1] for a in accounts)
-
-        wait_for("resolved", is_resolved, process, tmp_path)
-    assert view.position(account_id(KEY.address), 1)[0] > 0
 
 
 def test_dry_run_sends_nothing(market: Live, tmp_path: Path) -> None:

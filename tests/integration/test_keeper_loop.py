@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ballast.keeper import sender
+from ballast.keeper import claims, sender
 from ballast.keeper.keeper import Pace
 from ballast.keeper.sender import SendSettings
 from ballast.signing import account_id
@@ -47,6 +47,7 @@ def market(deployed: Live) -> Iterator[Live]:
     """The same for every test."""
     mark = deployed.mark()
     yield deployed
+    deployed.node.ask("anvil_dropAllTransactions")
     deployed.node.ask("evm_setAutomine", True)
     deployed.back(mark)
     deployed.prices = dict(PRICES)
@@ -276,18 +277,104 @@ def test_a_batch_that_is_too_heavy_goes_in_halves(
     assert is_resolved(market)
 
 
-def test_a_node_without_a_pending_block(market: Live, tmp_path: Path) -> None:
-    def no_pending(exchange: flaky_rpc.Exchange) -> None:
-        calls = [c for c in exchange.calls if c["method"] in ("eth_call", "eth_estimateGas")]
-        if any(call["params"][-1] == "pending" for call in calls):
-            exchange.refuse(-32000, "pending block is not available")
+def no_pending(exchange: flaky_rpc.Exchange) -> None:
+    """A node that says nothing of its pool."""
+    calls = [c for c in exchange.calls if c["method"] in ("eth_call", "eth_estimateGas")]
+    if any(call["params"][-1] == "pending" for call in calls):
+        exchange.refuse(-32000, "pending block is not available")
 
+
+def test_a_node_without_a_pending_block(market: Live, tmp_path: Path) -> None:
     with flaky_rpc.flaky_rpc(market.url) as proxy:
         proxy.fault = no_pending
         hand = take(market, tmp_path, url=proxy.url)
         crash(market)
         hand.keeper.step()
     assert is_resolved(market)
+
+
+@pytest.fixture
+def pair(market: Live, tmp_path: Path) -> Iterator[tuple[Hand, Hand]]:
+    """Two keepers with a database in common, who do not see what is in the pool; a crash."""
+    shared = f"sqlite:///{tmp_path}/shared.db"
+    with flaky_rpc.flaky_rpc(market.url) as proxy:
+        proxy.fault = no_pending
+        first, second = (
+            take(market, tmp_path, url=proxy.url, key=key, shared=shared) for key in (KEY, RIVAL)
+        )
+        crash(market)
+        market.node.ask("evm_setAutomine", False)
+        yield first, second
+
+
+def test_keepers_with_a_database_in_common_do_nothing_twice(
+    market: Live, pair: tuple[Hand, Hand]
+) -> None:
+    first, second = pair
+    first.keeper.step()
+    made = second.keeper.step()
+    assert made is not None
+    assert (made.bankrupt, made.liquidatable) == (1, 1)
+    assert made.actions == []
+    market.mine(1)
+    second.keeper.step()
+    assert is_resolved(market)
+    first.keeper.step()
+    assert [row.outcome for row in first.rows()] == ["done", "done"]
+    assert second.rows() == []
+
+
+def test_of_two_plans_for_the_same_one_is_carried_out(
+    market: Live, pair: tuple[Hand, Hand]
+) -> None:
+    first, second = pair
+    # The second had made its plan before the first has claimed anything.
+    second.sender.claimed = lambda head: frozenset()  # type: ignore[method-assign]
+    first.keeper.step()
+    made = second.keeper.step()
+    assert made is not None
+    assert len(made.actions) == 2
+    assert second.rows() == []
+    assert second.count("not_sent_total", kind="deleverage", why="claimed") == 1
+    assert second.count("not_sent_total", kind="liquidate", why="claimed") == 1
+
+
+def test_a_keeper_that_has_died_is_waited_for_and_replaced(
+    market: Live, pair: tuple[Hand, Hand]
+) -> None:
+    first, second = pair
+    first.keeper.step()
+    for row in first.rows():
+        market.node.ask("anvil_dropTransaction", row.hashes[0])
+    # The first is heard of no more.
+    market.chain.mine(claims.LEASE_SECONDS - 20)
+    made = second.keeper.step()
+    assert made is not None
+    assert made.actions == []
+    market.chain.mine(20)
+    second.keeper.step()
+    market.mine(1)
+    second.keeper.step()
+    assert second.outcomes("deleverage") == ["done"]
+    assert second.outcomes("liquidate") == ["done"]
+    assert is_resolved(market)
+
+
+def test_a_claim_is_kept_for_as_long_as_its_transaction_waits(
+    market: Live, pair: tuple[Hand, Hand]
+) -> None:
+    first, second = pair
+    first.keeper.step()
+    sent = [row.hashes[0] for row in first.rows()]
+    for _ in range(3):
+        for known in sent:
+            market.node.ask("anvil_dropTransaction", known)
+        market.chain.mine(claims.LEASE_SECONDS - 20)
+        first.keeper.step()
+        made = second.keeper.step()
+        assert made is not None
+        assert made.actions == []
+        sent = [row.hashes[-1] for row in first.rows()]
 
 
 CHILD = """

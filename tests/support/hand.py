@@ -31,7 +31,9 @@ class Hand:
         send: SendSettings | None = None,
         pace: Pace | None = None,
         group: int | None = None,
+        shared: str | None = None,
     ) -> None:
+        """`shared` is the address of a database in common with others."""
         self.store: Store = open_store(f"sqlite:///{folder}/{key.address}-{group}.db")
         settings = KeeperSettings(
             url,
@@ -42,7 +44,8 @@ class Hand:
             native_market=2,
             pace=pace or Pace(),
         )
-        self.keeper: Keeper = assemble(settings, key, self.store)
+        common = open_store(shared) if shared else None
+        self.keeper: Keeper = assemble(settings, key, self.store, common)
 
     @property
     def sender(self) -> Sender:

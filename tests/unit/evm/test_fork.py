@@ -118,10 +118,10 @@ def test_logs_in_bounded_ranges(origin: Origin, monkeypatch: pytest.MonkeyPatch,
     """The node refuses ranges of more than `most` blocks."""
     node, asked = Node(origin.url), node_module.Node._logs
 
-    def bounded(self: Node, addresses: list[str], first: int, last: int) -> Any:
+    def bounded(self: Node, addresses: list[str], first: int, last: int, topic: Any) -> Any:
         if last - first >= most:
             raise NodeError("range too large")
-        return asked(self, addresses, first, last)
+        return asked(self, addresses, first, last, topic)
 
     monkeypatch.setattr(node_module.Node, "_logs", bounded)
     found = list(node.logs([origin.address], 0, origin.block))

@@ -11,7 +11,7 @@ from eth_account import Account
 
 from ballast.errors import ConfigError
 from ballast.keeper import settings
-from ballast.keeper.actions import Kind
+from ballast.keeper.actions import KEEPER_KINDS, Kind
 from ballast.record import Record
 from ballast.signing import account_id, key_from_label
 
@@ -27,7 +27,7 @@ def choose(**options) -> settings.KeeperSettings:
 
 def test_defaults() -> None:
     made = choose()
-    assert made.plan.kinds == frozenset(Kind)
+    assert made.plan.kinds == frozenset(KEEPER_KINDS)
     assert made.plan.liquidator == account_id(KEY.address)
     assert (made.plan.native_quote, made.native_market) == (0, 2)
     assert made.send.max_spend_day == made.send.max_spend_hour == WAD // 10
@@ -89,19 +89,6 @@ def test_key_from_a_key_file(tmp_path: Path) -> None:
         settings.key_from_keystore(path, "wrong")
 
 
-def test_options_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert settings.options_from_environment() == settings.Options()
-    given = {"MAX_SPEND": "2", "GROUP": "3", "DO": "settle refresh", "DRY_RUN": "1", "POLL": "0.5"}
-    for name, text in given.items():
-        monkeypatch.setenv(f"BALLAST_KEEPER_{name}", text)
-    assert settings.options_from_environment() == settings.Options(
-        max_spend="2", group=3, do=("settle", "refresh"), dry_run=True, poll=0.5
-    )
-    monkeypatch.setenv("BALLAST_KEEPER_GROUP", "majors")
-    with pytest.raises(ConfigError, match="BALLAST_KEEPER_GROUP: 'majors' cannot be used"):
-        settings.options_from_environment()
-
-
 def test_a_keeper_that_sends_needs_a_key() -> None:
     made = settings.KeeperSettings("http://node", RECORD)
     with pytest.raises(ConfigError, match="needs a key"):
@@ -111,14 +98,12 @@ def test_a_keeper_that_sends_needs_a_key() -> None:
 def test_every_option_is_on_the_page_with_its_default() -> None:
     page = (ROOT / "docs" / "KEEPERS.md").read_text()
     rows = dict(re.findall(r"^\| `(--[a-z-]+)`(?:, `--port`)? \| (.*?) \|", page, re.MULTILINE))
-    source = (ROOT / "scripts" / "keeper.py").read_text()
-    options = re.findall(r'"(--[a-z-]+)"', source)
+    source = (ROOT / "ballast" / "keeper" / "command.py").read_text()
+    options = [*re.findall(r'"(--[a-z-]+)"', source), "--once"]
     assert len(options) > 20
     assert set(rows) | {"--port"} == {*options, "--network"}
     defaults = dict(re.findall(r'"(--[a-z-]+)",\s*default="?([\w.:/]+)"?,', source))
     defaults.pop("--port")
-    assert defaults.pop("--db") == "settings.DATABASE"
-    assert f"`{settings.DATABASE}`" in rows["--db"]
     assert defaults["--max-spend"] == "0.1"
     for option, default in defaults.items():
         assert f"`{default}`" in rows[option], option
