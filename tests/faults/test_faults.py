@@ -123,7 +123,7 @@ def test_competing_keepers(cast: Cast, size: Size, count: int) -> None:
     act.crash(size.minutes)
     act.calm()
     act.end()
-    # Of `count` that try the same at the same moment all but one are late, and of the rest as above.
+    # Of those that try the same at the same moment all but one are late; of the rest as above.
     print(act.audit((count - 1 + IDLE_SHARE) / count))
 
 
