@@ -163,25 +163,28 @@ class Act:
     # What must be true
 
     def audit(self, idle_share: float) -> dict[str, Any]:
-        """All of it; figures to show. `idle_share`: of a keeper's transactions, at most so many may
-        have come to nothing because the price or somebody else came first."""
+        """All of it; figures to show. `idle_share`: of the keepers' transactions, at most so many
+        may have come to nothing because the price or somebody else came first."""
         book = self.book()
         self.nobody_is_left(book)
         self.money_is_there(book)
         figures: dict[str, Any] = {"accounts": len(book.accounts)}
-        spent = []
+        count = 0
+        idle: list[Mined] = []
         for keeper in self.keepers:
             self.mirror_is_the_chain(keeper)
             mined = self.mined(keeper)
             self.nothing_was_done_twice(mined)
-            idle = [one for one in mined if not one.did_something]
-            assert len(idle) <= idle_share * len(mined) + 1, self.told(idle)
-            spent.append(self.spending_is_bounded(keeper, mined))
+            own = [one for one in mined if not one.did_something]
             figures[keeper.key.address[:8]] = {
                 "mined": len(mined),
-                "idle": len(idle),
-                "spent_wei": spent[-1],
+                "idle": len(own),
+                "spent_wei": self.spending_is_bounded(keeper, mined),
+                "idle_wei": sum(one.cost for one in own),
             }
+            idle += own
+            count += len(mined)
+        assert len(idle) <= idle_share * count + 1, self.told(idle)
         return figures
 
     def book(self) -> Book:
@@ -264,20 +267,21 @@ class Act:
         )
 
     def nothing_was_done_twice(self, mined: Sequence[Mined]) -> None:
-        """What came to nothing was planned before a price or somebody else's transaction that came
-        first; and no take-over brought less than its gas."""
+        """What came to nothing, or take-overs that brought less than their gas, were planned before
+        a price or somebody else's transaction that came first."""
         others = self._news() | self.news
         for one in mined:
             if one.row.is_cancel:
                 continue
-            if not one.did_something:
-                between = range(one.row.planned_at + 1, one.block + 1)
-                assert others & set(between), self.told([one])
-            for event in one.events:
-                if event.name == "Liquidated":
-                    share = self._liquidator_share(event.market)
-                    brought = event.penalty_quote * share // BPS + event.reward_quote
-                    assert brought >= one.cost * NATIVE_QUOTE, self.told([one])
+            is_excused = bool(others & set(range(one.row.planned_at + 1, one.block + 1)))
+            brought = sum(
+                event.penalty_quote * self._liquidator_share(event.market) // BPS
+                + event.reward_quote
+                for event in one.events
+                if event.name == "Liquidated"
+            )
+            pays = one.row.kind != "liquidate" or brought >= one.cost * NATIVE_QUOTE
+            assert is_excused or (one.did_something and pays), self.told([one])
 
     def forced(self, after: int, last: int) -> list[Event]:
         """Take-overs and deleveragings in the blocks after one up to another."""

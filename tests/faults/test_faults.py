@@ -23,9 +23,7 @@ from tests.support import flaky_rpc
 MINUTES = 10
 LONGEST_SECONDS = 60 * MINUTES
 IDLE_SHARE = 0.35
-"""Of one keeper's transactions so many may come to nothing because a price came first."""
-RACED_SHARE = 0.6
-"""The same among competing keepers."""
+"""Of a keeper's transactions so many may come to nothing because a price came first."""
 OUTAGE_SECONDS = 400
 """Past the 300 seconds after which a price is stale."""
 
@@ -104,6 +102,8 @@ def test_reorganisations_of_five_blocks(cast: Cast, stage: Stage, size: Size) ->
 
     def reorganise(minute: int) -> None:
         if minute % 3 == 2:
+            head = stage.node.block()[0]
+            act.news.update(range(head - 4, head + 2))
             lost.append(len(stage.receipts(act.keepers[0].key.address)))
             stage.reorganise(5)
             lost[-1] -= len(stage.receipts(act.keepers[0].key.address))
@@ -118,11 +118,13 @@ def test_reorganisations_of_five_blocks(cast: Cast, stage: Stage, size: Size) ->
 
 @pytest.mark.parametrize("count", [2, 5])
 def test_competing_keepers(cast: Cast, size: Size, count: int) -> None:
-    act = cast(count)
+    # Re-ranking earns nothing: who competes leaves it to one (docs/KEEPERS.md).
+    act = cast(count, options=replace(OPTIONS, max_refresh=0))
     act.crash(size.minutes)
     act.calm()
     act.end()
-    print(act.audit(RACED_SHARE))
+    # Of those that try the same at the same moment all but one are late; of the rest as above.
+    print(act.audit((count - 1 + IDLE_SHARE) / count))
 
 
 def test_gas_a_hundred_times_as_dear(cast: Cast, stage: Stage, size: Size) -> None:
