@@ -39,7 +39,7 @@ CHAIN_SECONDS = 5.0
 WALLETS_AT_ONCE = 8
 ACCOUNTS = WATCHED // 2
 """Fewer than the feed tells of, so that none grows stale."""
-BOOK_SECONDS = 0.1
+BOOK_SECONDS = 0.2
 SNAPSHOT_LEVELS = 200
 CANCEL_TYPE = "Cancel(bytes32 order_hash)"
 _CANCEL_HASH = keccak(text=CANCEL_TYPE)
