@@ -79,6 +79,8 @@ class Result:
     median_ms: float = 0.0
     p99_ms: float = 0.0
     worst_ms: float = 0.0
+    cpu_ms_an_order: float = 0.0
+    """The relay's own, streaming to all listeners and matching included."""
     messages: int = 0
     cut_off: int = 0
     restart_seconds: float = 0.0
@@ -121,10 +123,11 @@ async def _run(
             await asyncio.sleep(2)
             # The first half is cut off by the kill while orders are on their way.
             cut = part[-made.asked_per_second :] if number == 0 else []
-            began = time.monotonic()
+            began, used = time.monotonic(), relay.cpu_seconds()
             steady = part[: len(part) - len(cut)]
             await _send(relay, made, steady, latencies, kept)
             made.per_second = round(len(steady) / (time.monotonic() - began), 1)
+            made.cpu_ms_an_order = round((relay.cpu_seconds() - used) / len(steady) * 1_000, 2)
             if cut:
                 sending = asyncio.create_task(_send(relay, made, cut, [], kept))
                 await asyncio.sleep(0.5)
@@ -322,6 +325,12 @@ class _Relay:
             time.sleep(0.1)
         said = (self._folder / "relay.log").read_text()[-2_000:]
         raise BallastError(f"the relay does not start: {said}")
+
+    def cpu_seconds(self) -> float:
+        """What its process has used so far."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def kill(self) -> None:
         """At once, with all it has in hand."""
