@@ -42,20 +42,23 @@ function focusKey(region: Element): string | null {
 
 let nextId = 0;
 
+function idOf(attributes: Record<string, Value>): string {
+  nextId += 1;
+  return typeof attributes.id === "string" ? attributes.id : `field-${nextId}`;
+}
+
 /** A labelled input; `unit` stands behind it and is read with it. */
 export function field(label: string, unit: string, attributes: Record<string, Value> = {}): { row: HTMLElement; input: HTMLInputElement } {
-  nextId += 1;
-  const id = `field-${nextId}`;
-  const input = h("input", { id, type: "text", inputmode: "decimal", autocomplete: "off", spellcheck: "false", ...attributes, "aria-describedby": `${id}-unit` });
+  const id = idOf(attributes);
+  const input = h("input", { type: "text", inputmode: "decimal", autocomplete: "off", spellcheck: "false", ...attributes, id, "aria-describedby": `${id}-unit` });
   const row = h("div", { class: "field" }, h("label", { for: id }, label), h("span", { class: "with-unit" }, input, h("span", { class: "unit", id: `${id}-unit` }, unit)));
   return { row, input };
 }
 
 /** A labelled tick box. */
 export function tick(label: string, attributes: Record<string, Value> = {}): { row: HTMLElement; input: HTMLInputElement } {
-  nextId += 1;
-  const id = `field-${nextId}`;
-  const input = h("input", { id, type: "checkbox", ...attributes });
+  const id = idOf(attributes);
+  const input = h("input", { type: "checkbox", ...attributes, id });
   return { row: h("div", { class: "tick" }, input, h("label", { for: id }, label)), input };
 }
 
