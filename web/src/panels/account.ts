@@ -12,7 +12,7 @@ export function accountPanel(root: HTMLElement, app: App): void {
   const { collateral, contracts } = app.config;
   const coin = collateral.symbol;
   const scale = 10n ** BigInt(18 - collateral.decimals);
-  const sub = field("Subaccount", "0 is cross; any other number is isolated", { id: "subaccount", value: "0", inputmode: "numeric" });
+  const sub = field("Subaccount", "(another number: isolated)", { id: "subaccount", value: "0", inputmode: "numeric" });
   const money = h("div", { id: "money" });
   const claim = h("div", { id: "claim" });
   const amount = field("Amount", coin, { id: "amount", placeholder: "0" });

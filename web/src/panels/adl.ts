@@ -36,7 +36,7 @@ export function adlPanel(root: HTMLElement, app: App): void {
 
   let queue: readonly Queued[] = [];
   let asked = "";
-  const mine = (): PositionView | undefined => app.store.state.view?.positions.find((position) => position.market === app.store.state.market);
+  const mine = (): PositionView | undefined => app.store.state.view?.positions.find((position) => position.market === app.store.state.market && position.size !== 0n);
 
   const drawTaken = (): void => {
     const { state } = app.store;

@@ -17,6 +17,7 @@ export function chartPanel(root: HTMLElement, app: App): void {
   const words = h("figcaption", {}, "No prices yet.");
   root.append(h("div", { class: "row" }, h("h2", { id: "chart-title" }, "Oracle price"), interval), h("figure", { style: "margin:0" }, plot, words));
 
+  plot.hidden = interval.hidden = !app.config.relayAnswered;
   const chart = createChart(plot, { autoSize: true, layout: { attributionLogo: false, background: { color: "transparent" } } });
   const series = chart.addSeries(CandlestickSeries, {});
   const dark = window.matchMedia("(prefers-color-scheme: dark)");

@@ -28,20 +28,27 @@ export function fundPanel(root: HTMLElement, app: App): void {
   });
 
   const call = (what: string, name: string, args: readonly unknown[]) => (): void => void app.act(what, contracts.InsuranceFund, fundAbi, name, args);
-  const leaving = (fund: FundView, usable: boolean): HTMLElement[] => {
+  const phaseOf = (fund: FundView): "waiting" | "open" | "lapsed" => {
     const now = Date.now() / 1000;
+    if (now < Number(fund.readyAt)) return "waiting";
+    return now <= Number(fund.lapsesAt) ? "open" : "lapsed";
+  };
+  const leaving = (fund: FundView, usable: boolean): HTMLElement[] => {
     const button = (label: string, act: () => void, id: string): HTMLElement => h("button", { type: "button", id, onclick: act, disabled: !usable, "data-focus": id }, label);
     const { owner } = app.store.state;
     if (fund.escrowed === 0n) {
       if (fund.shares === 0n) return [];
       return [h("p", {}, `Leaving takes a request, ${span(Number(fund.cooldown))} of waiting, and then a window of ${span(Number(fund.window))}; the price is that of the moment you leave.`), button("Request to leave with all", call("Request to leave", "request_redeem", [fund.shares]), "request-redeem")];
     }
-    const ready = Number(fund.readyAt);
-    const lapses = Number(fund.lapsesAt);
-    const words = now < ready ? `Requested. You can leave from ${when(ready)}.` : now <= lapses ? `You can leave until ${when(lapses)}.` : "The request has lapsed: ask again.";
+    const phase = phaseOf(fund);
+    const words = {
+      waiting: `Requested. You can leave from ${when(Number(fund.readyAt))}.`,
+      open: `You can leave until ${when(Number(fund.lapsesAt))}.`,
+      lapsed: "The request has lapsed: withdraw it, and ask again.",
+    };
     return [
-      h("p", {}, words),
-      h("div", { class: "row" }, now >= ready && now <= lapses ? button("Leave now", call("Leave the fund", "redeem", [fund.escrowed, owner, owner]), "redeem") : null, button("Withdraw the request", call("Withdraw the request", "cancel_redeem", []), "cancel-redeem")),
+      h("p", {}, words[phase]),
+      h("div", { class: "row" }, phase === "open" ? button("Leave now", call("Leave the fund", "redeem", [fund.escrowed, owner, owner]), "redeem") : null, button("Withdraw the request", call("Withdraw the request", "cancel_redeem", []), "cancel-redeem")),
     ];
   };
 
@@ -72,7 +79,7 @@ export function fundPanel(root: HTMLElement, app: App): void {
         ]),
       ];
     });
-    draw(mine, [fund, usable, state.owner], () => {
+    draw(mine, [fund, fund && phaseOf(fund), usable, state.owner], () => {
       if (!state.owner || !fund) return [h("p", { class: "empty" }, "Connect a wallet to stake. Stakers earn a share of fees and penalties, and pay deficits first.")];
       return [facts([["Worth now", `${fixed(fund.worth, 2, collateral.decimals)} ${coin}`, `${percent(ratio(fund.shares + fund.escrowed, fund.supply), 2)} of the fund`]]), ...leaving(fund, usable)];
     });

@@ -4,6 +4,7 @@ import type { App } from "../app.ts";
 import { BANDS } from "../adl.ts";
 import { draw, h, table } from "../dom.ts";
 import { abs, fixed, plain, pricePlaces, signed, sizePlaces, when } from "../format.ts";
+import { clearinghouseAbi } from "../generated/abi.ts";
 import type { Fill, Funding } from "../relay.ts";
 import { transaction } from "./actions.ts";
 import { CLOSE_WANTED } from "./ticket.ts";
@@ -87,6 +88,7 @@ function positions(app: App): HTMLElement {
       window.dispatchEvent(new CustomEvent(CLOSE_WANTED, { detail: { isBuy: position.size < 0n, amount: plain(abs(position.size), 18).replace(/\.?0+$/, "") } }));
     };
     const symbol = symbolOf(app, position.market);
+    if (position.size === 0n) return [`${symbol} closed by force`, fixed(0n, sp), "–", fixed(price, pp), result(app, position.result), "–", "none", settling(app)];
     return [
       `${symbol} ${position.size > 0n ? "▲ long" : "▼ short"}`,
       fixed(abs(position.size), sp),
@@ -99,6 +101,12 @@ function positions(app: App): HTMLElement {
     ];
   });
   return table("Positions", ["Market", "Size", "Entry", "Oracle price", "Result", "Liquidation", "ADL risk", "Action"], rows, "No open positions in this subaccount.");
+}
+
+/** A leg that was closed whole while its owner did nothing: its result joins the account's money at the next settlement. */
+function settling(app: App): HTMLElement {
+  const settle = (): void => void app.act("Settle", app.config.contracts.Clearinghouse, clearinghouseAbi, "settle", [app.store.state.account]);
+  return h("button", { class: "small", onclick: settle, "data-focus": "book" }, "Book the result");
 }
 
 function orders(app: App): HTMLElement {
