@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NODE_STAMP := node_modules/.installed
+CHROMIUM := /usr/bin/chromium
 SOURCES := ballast bots scripts tests
 
 JOBS ?= 2
@@ -15,7 +16,7 @@ SEED ?=
 AGAIN ?=
 ONLY ?=
 
-.PHONY: venv lint format types compile test gas bench fuzz seeded mutants adversary demo testnet clean
+.PHONY: venv lint format types compile test gas bench load fuzz seeded mutants adversary demo testnet web browser clean
 
 venv: $(STAMP)
 
@@ -44,8 +45,18 @@ types: $(STAMP)
 compile: $(STAMP)
 	$(BIN)/python -m ballast.build --jobs $(JOBS)
 
+# The trading page, into web/dist (docs/WEB.md).
+web: $(STAMP) $(NODE_STAMP) compile
+	$(BIN)/python -c "from ballast.build import artifact; artifact('TestToken')"
+	npm run --silent check
+	npm run --silent build
+
+# What the page's tests need; without it they fail and say so, and all others run.
+browser:
+	test -x $(CHROMIUM) || apt-get install -y chromium || echo "no chromium: tests/web will fail"
+
 # The contracts are compiled once, before the workers start.
-test: $(STAMP) $(NODE_STAMP) compile
+test: $(STAMP) $(NODE_STAMP) compile browser
 	$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
 
 gas: $(STAMP) compile
@@ -55,6 +66,11 @@ gas: $(STAMP) compile
 # buckets measures that part alone.
 bench: $(STAMP) compile
 	$(BIN)/python -m ballast.bench $(if $(ONLY),--only $(ONLY))
+
+# A relay under 500 orders a second and 200 WebSocket clients, killed in the middle (docs/RELAY.md); figures in
+# build/load.json. Two minutes; not part of the gate.
+load: $(STAMP) $(NODE_STAMP) compile
+	$(BIN)/python -m ballast.relay.load
 
 # The invariants under whatever the machines come up with; figures in build/fuzz.json. HYPOTHESIS_PROFILE=nightly goes
 # on for HOURS (1) from SEED on.
@@ -83,5 +99,5 @@ testnet: $(STAMP) $(NODE_STAMP) compile
 	$(BIN)/python -m ballast.testnet $(if $(TRADERS),--traders $(TRADERS)) $(if $(SEED),--seed $(SEED))
 
 clean:
-	rm -rf $(VENV) node_modules build .build .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) node_modules build web/dist web/src/generated .build .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

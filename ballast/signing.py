@@ -153,7 +153,8 @@ def _word(value: int) -> bytes:
         raise SigningError(f"{value} is no uint256") from None
 
 
-def _digest(domain: Domain, struct_hash: bytes) -> bytes:
+def digest_of(domain: Domain, struct_hash: bytes) -> bytes:
+    """What is signed for a struct of a domain."""
     return keccak(b"\x19\x01" + _separator(domain) + struct_hash)
 
 
@@ -163,13 +164,13 @@ def order_digest(domain: Domain, order: Order) -> bytes:
     if len(account) != 32:
         raise SigningError("an account has 32 bytes")
     struct = _ORDER_HASH + account + b"".join(map(_word, rest))
-    return _digest(domain, keccak(struct))
+    return digest_of(domain, keccak(struct))
 
 
 def report_digest(domain: Domain, market: int, price: int, timestamp: int) -> bytes:
     """What a publisher signs. Raises `SigningError`."""
     struct = _PRICE_REPORT_HASH + b"".join(map(_word, (market, price, timestamp)))
-    return _digest(domain, keccak(struct))
+    return digest_of(domain, keccak(struct))
 
 
 def typed_order(domain: Domain, order: Order) -> dict[str, Any]:

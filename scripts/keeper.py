@@ -16,7 +16,7 @@ from eth_account.signers.local import LocalAccount
 
 from ballast.errors import BallastError, ConfigError
 from ballast.keeper import settings
-from ballast.keeper.actions import Kind
+from ballast.keeper.actions import KEEPER_KINDS
 from ballast.keeper.keeper import Keeper
 from ballast.keeper.serve import StatusServer
 from ballast.keeper.store import open_store
@@ -45,7 +45,7 @@ from ballast.keeper.store import open_store
 @click.option(
     "--do",
     multiple=True,
-    type=click.Choice([kind.value for kind in Kind]),
+    type=click.Choice([kind.value for kind in KEEPER_KINDS]),
     help="Only this (default: all).",
 )
 @click.option("--native-price", help="Quote per native coin, or a market (default: ETH).")

@@ -1,4 +1,5 @@
-"""What a keeper can do: calls of the clearinghouse that anyone may make, encoded."""
+"""What is sent: calls that anyone may make, encoded. A keeper's are made here, a relay's in
+`ballast.relay.matcher`."""
 
 from __future__ import annotations
 
@@ -30,7 +31,11 @@ class Kind(StrEnum):
     SETTLE = "settle"
     REFRESH = "refresh"
     ALLOW = "allow"
+    MATCH = "match"
 
+
+KEEPER_KINDS = (Kind.DELEVERAGE, Kind.LIQUIDATE, Kind.SETTLE, Kind.REFRESH, Kind.ALLOW)
+"""What a keeper does; matching is a relay's."""
 
 GAS = {
     Kind.DELEVERAGE: 350_000,

@@ -30,8 +30,8 @@ class Entry:
 class Transaction:
     """A transaction that left logs of the contracts.
 
-    `events` are the decoded ones of vault, clearinghouse and oracles (`Event.address` tells whose),
-    in order.
+    `events` are the decoded ones of vault, clearinghouse, oracles and what else the follower was
+    asked to tell of (`Event.address` tells whose), in order.
     """
 
     hash: str

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -81,8 +81,17 @@ class Follower:
     _head: Header
     _base: Header
 
-    def __init__(self, node: Node, store: Store, record: Record, group: int | None = None) -> None:
-        """Raises `ConfigError` where the node is on another chain, `StoreError` where the store is
+    def __init__(
+        self,
+        node: Node,
+        store: Store,
+        record: Record,
+        group: int | None = None,
+        also: Sequence[str] = (),
+    ) -> None:
+        """`also`: further contracts of the record whose events are told as well.
+
+        Raises `ConfigError` where the node is on another chain, `StoreError` where the store is
         another deployment's or shard's, `NodeError`, `FollowError`."""
         self.record = record
         self.group = group
@@ -91,7 +100,9 @@ class Follower:
         self._node = node
         self._source = Source(node)
         self._store = store
-        self._interfaces = _interfaces(record)
+        self._interfaces = _interfaces(record, also)
+        self._wanted = [self.vault, self.clearinghouse]
+        self._wanted += [checksum(record.contracts[name]) for name in also]
         self._digest = code_digest()
         self._quotes: tuple[str, dict[int, Quote]] = "", {}
         self._untold: list[Block] = []
@@ -119,8 +130,9 @@ class Follower:
         """Take in what the chain has, up to block `to` (default: its latest).
 
         Returns the blocks taken in, the earliest first: all of the last `DEPTH`, and of earlier
-        ones those with logs of the vault or the clearinghouse. A block with `is_rewind` comes
-        before those of a new branch, and in the place of those beyond `MOST_TOLD`. Raises
+        ones those with logs of the vault, the clearinghouse or what else was asked for. A block
+        with `is_rewind` comes before those of a new branch, and in the place of those beyond
+        `MOST_TOLD`. Raises
         `NodeError` where the node does not answer or its chain does not hold still, `IndexerError`
         where its logs are not whole, `FollowError`, `StoreError`: the mirror is then as it is after
         `head`, and what was taken in is returned by the next call.
@@ -164,8 +176,8 @@ class Follower:
             self._go_back(fork)
         while self._head.number < last.number:
             if last.number - self._head.number > DEPTH:
-                wanted = [self.vault, self.clearinghouse]
-                self._take(self._source.history(wanted, self._head, last.number - DEPTH))
+                found = self._source.history(self._wanted, self._head, last.number - DEPTH)
+                self._take(found)
             else:
                 self._take(self._source.recent(list(self._interfaces), self._head, last))
 
@@ -378,8 +390,9 @@ def _observe() -> Function:
     return contracts.interface(contracts.SIGNED_ORACLE).function("observe", 1)
 
 
-def _interfaces(record: Record) -> dict[str, Interface]:
+def _interfaces(record: Record, also: Sequence[str]) -> dict[str, Interface]:
     names = (
+        *also,
         contracts.VAULT,
         contracts.CLEARINGHOUSE,
         contracts.SIGNED_ORACLE,

@@ -26,7 +26,7 @@ import numpy as np
 from ballast.columns import Columns, Screen, summed
 from ballast.config import MarketParams
 from ballast.keeper import actions
-from ballast.keeper.actions import DELEVERAGE_MANY, GAS, LIQUIDATE_MANY, Action, Kind
+from ballast.keeper.actions import DELEVERAGE_MANY, GAS, KEEPER_KINDS, LIQUIDATE_MANY, Action, Kind
 from ballast.mirror import BPS, WAD, Account, Book, Leg
 from ballast.model import grid
 
@@ -51,7 +51,7 @@ class PlanSettings:
     re-ranked, which stand at least `refresh_tiers` tiers wrong.
     """
 
-    kinds: frozenset[Kind] = frozenset(Kind)
+    kinds: frozenset[Kind] = frozenset(KEEPER_KINDS)
     liquidator: bytes | None = None
     native_quote: int = 0
     min_profit_quote: int = 0

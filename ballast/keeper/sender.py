@@ -148,9 +148,12 @@ class Sender:
         """Wei spent in the last so many seconds, with all that what is pending may still cost."""
         total = sum(row.gas * row.max_fee for row in self.rows(*PENDING))
         recent = self._mine().where(Sent.updated_at >= self._now() - seconds)
+        used = recent.where(Sent.gas_used.is_not(None)).with_only_columns(
+            Sent.gas_used, Sent.gas_price
+        )
         with Session(self._store) as session:
-            for row in session.scalars(recent.where(Sent.gas_used.is_not(None))):
-                total += (row.gas_used or 0) * (row.gas_price or 0)
+            for gas, price in session.execute(used):
+                total += (gas or 0) * (price or 0)
         return total
 
     def fees(self, head: Head) -> Fees:

@@ -19,7 +19,7 @@ from eth_account.signers.local import LocalAccount
 from ballast.chain import ZERO_ADDRESS
 from ballast.config import to_wad
 from ballast.errors import ConfigError
-from ballast.keeper.actions import Kind
+from ballast.keeper.actions import KEEPER_KINDS, Kind
 from ballast.keeper.follower import Follower
 from ballast.keeper.keeper import Keeper, Pace
 from ballast.keeper.planner import PlanSettings
@@ -96,7 +96,7 @@ def choose(options: Options, url: str, record: Record, key: LocalAccount | None)
     if options.max_spend_hour is not None:
         spend_hour = whole_units("--max-spend-hour", options.max_spend_hour, 18)
     plan = PlanSettings(
-        kinds=frozenset(map(Kind, options.do or Kind)),
+        kinds=frozenset(map(Kind, options.do or KEEPER_KINDS)),
         liquidator=None if unowned else liquidator_of(options.liquidator, key),
         native_quote=native_quote,
         min_profit_quote=whole_units("--min-profit", options.min_profit, 18),

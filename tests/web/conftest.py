@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 from ballast.build import ROOT
 from tests.support.live import Live, live
 from tests.support.nodes import anvil
-from tests.web.site import CHROMIUM, FLAGS, Site, deployment, serving, wallet_script
+from tests.web.site import CHROMIUM, FLAGS, Site, deployment, generate, serving, wallet_script
 
 TRADERS = 6
 
@@ -21,7 +21,9 @@ TRADERS = 6
 def browser() -> Iterator[Browser]:
     """Debian's chromium, without a window."""
     if not Path(CHROMIUM).exists():
-        pytest.fail(f"{CHROMIUM} is missing: the page's tests need Debian's chromium (`make browser`)")
+        pytest.fail(
+            f"{CHROMIUM} is missing: the page's tests need Debian's chromium (`make browser`)"
+        )
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield started
@@ -31,13 +33,15 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def wallet() -> str:
     """The page as it is now, built; and the test wallet's script."""
+    generate()
     subprocess.run(["npm", "run", "--silent", "build"], cwd=ROOT, check=True)
     return wallet_script()
 
 
 @pytest.fixture(scope="module", params=[True], ids=["permits"])
 def town(anvil_path: str, request: pytest.FixtureRequest) -> Iterator[Live]:
-    """A deployment on a node of its own, with traders who have coin and money; whether its token has permits is the parameter."""
+    """A deployment on a node of its own, with traders who have coin and money; the parameter says
+    whether its token has permits."""
     with anvil(anvil_path) as url, live(url, TRADERS, faucet=request.param) as found:
         for key in found.traders:
             found.node.ask("anvil_setBalance", key.address, hex(10**20))

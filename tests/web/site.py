@@ -1,4 +1,4 @@
-"""The built page in a browser, over a deployment on a local node; without a relay, unless told of one."""
+"""The built page in a browser, over a deployment on a local node, with or without a relay."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from eth_account.signers.local import LocalAccount
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from ballast.build import ROOT
+from ballast.build import ROOT, artifact
 from tests.support.live import Live
 
 DIST = ROOT / "web" / "dist"
@@ -32,8 +32,18 @@ FLAGS = [
 ]
 ESBUILD = ROOT / "node_modules" / ".bin" / "esbuild"
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-SECONDS = 1_000
-PATIENCE = 20 * SECONDS
+CONTRACTS = (
+    "Clearinghouse",
+    "Lens",
+    "SettlementEngine",
+    "WaterfallEngine",
+    "MarginVault",
+    "OrderSettlement",
+    "InsuranceFund",
+    "TestToken",
+)
+"""Those whose ABIs `web/generate.mjs` takes from the build."""
+PATIENCE = 20_000
 WIDE = {"width": 1440, "height": 1000}
 PHONE = {"width": 390, "height": 844}
 
@@ -89,6 +99,13 @@ def deployment(live: Live) -> dict[str, Any]:
         },
         "markets": [{"market": market, "symbol": symbols[market]} for market in sorted(symbols)],
     }
+
+
+def generate() -> None:
+    """The page's generated sources, of the contracts as they are."""
+    for name in CONTRACTS:
+        artifact(name)
+    subprocess.run(["npm", "run", "--silent", "generate"], cwd=ROOT, check=True)
 
 
 def wallet_script() -> str:
@@ -185,10 +202,20 @@ def failed(page: Page, what: str) -> str:
 
 
 def fact(page: Page, region: str, term: str) -> str:
-    """The value of a fact in a region."""
+    """The value of a fact in a region, once the chain has answered."""
+    expect(page.locator(f"{region}[aria-busy=true]")).to_have_count(0)
     row = page.locator(f"{region} dl > div", has=page.locator("dt", has_text=term)).first
     expect(row).to_be_visible()
     return row.locator("dd").inner_text()
+
+
+def signatures(page: Page) -> list[dict[str, Any]]:
+    """The typed data the wallet has been asked to sign."""
+    asked: list[dict[str, Any]] = page.evaluate(
+        "testWallet.asked.filter((asked) => asked.method === 'eth_signTypedData_v4')"
+        ".map((asked) => JSON.parse(asked.params[1]))"
+    )
+    return asked
 
 
 def axe(page: Page) -> list[str]:
@@ -196,5 +223,7 @@ def axe(page: Page) -> list[str]:
     page.evaluate(AXE.read_text())
     found: dict[str, Any] = page.evaluate("() => axe.run({ resultTypes: ['violations'] })")
     return [
-        f"{v['id']}: {v['help']}: {node['html'][:120]}" for v in found["violations"] for node in v["nodes"]
+        f"{v['id']}: {v['help']}: {node['html'][:120]}"
+        for v in found["violations"]
+        for node in v["nodes"]
     ]

@@ -1,4 +1,4 @@
-"""What the chain says of risk: previews by simulation, the deleveraging queue, claims, the insurance fund, and the states of a market."""
+"""Risk as the chain tells it: previews, the deleveraging queue, claims, insurance, pauses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,14 @@ def test_a_preview_is_what_the_chain_does(site: Site, town: Live) -> None:
     assert fact(page, "#preview", "Fee") == "0.5005 tUSD"
     told = {
         term: fact(page, "#preview", term)
-        for term in ("Position after", "Equity after", "Liquidation price", "Margin needed", "Leverage", "ADL risk")
+        for term in (
+            "Position after",
+            "Equity after",
+            "Liquidation price",
+            "Margin needed",
+            "Leverage",
+            "ADL risk",
+        )
     }
     picture(page, "preview")
     price = town.ballast.oracle.view.observe(1)[0]
@@ -45,14 +52,19 @@ def test_a_preview_is_what_the_chain_does(site: Site, town: Live) -> None:
         Order(account_id(town.traders[1].address), 1, False, WAD // 20, 100_100 * WAD, salt=901),
         Order(account, 1, True, WAD // 20, 100_100 * WAD, salt=902),
     ]
-    signed = [town.ballast.sign_order(order, town.traders[1 - place]) for place, order in enumerate(orders)]
+    signed = [
+        town.ballast.sign_order(order, town.traders[1 - place])
+        for place, order in enumerate(orders)
+    ]
     town.ballast.match(signed[0], [signed[1]], [WAD // 20], sender=town.sender)
     view = town.ballast.clearinghouse.view
     cent = Decimal("0.005")
     assert number(told["Position after"]) == Decimal("0.05")
     assert abs(number(told["Equity after"]) - Decimal(view.equity(account)) / WAD) <= cent
     assert abs(number(told["Margin needed"]) - Decimal(view.margin(account)[0]) / WAD) <= cent
-    assert abs(number(told["Liquidation price"]) - Decimal(view.liquidation_price(account, 1)) / WAD) <= Decimal("0.05")
+    assert abs(
+        number(told["Liquidation price"]) - Decimal(view.liquidation_price(account, 1)) / WAD
+    ) <= Decimal("0.05")
     assert f"({view.adl_rank(account, 1)[2]} of 5)" in told["ADL risk"]
 
 
@@ -191,17 +203,27 @@ def test_a_delegate_is_authorised_and_revoked(site: Site, town: Live) -> None:
     page.get_by_role("button", name="Authorise", exact=True).click()
     done(page, "Authorise this page's key")
     expect(page.locator("#delegate-active")).to_be_visible()
-    kept = page.evaluate("Object.keys(localStorage).filter((name) => name.startsWith('ballast:delegate'))")
+    kept = page.evaluate(
+        "Object.keys(localStorage).filter((name) => name.startsWith('ballast:delegate'))"
+    )
     assert len(kept) == 1
     picture(page, "delegate")
     page.get_by_role("button", name="Revoke now").click()
     done(page, "Revoke this page's key")
     expect(page.get_by_role("button", name="Authorise", exact=True)).to_be_visible()
-    assert page.evaluate("Object.keys(localStorage).filter((name) => name.startsWith('ballast:delegate'))") == []
-    events = town.node.ask(
-        "eth_getLogs", {"address": town.ballast.settlement.address, "fromBlock": "0x0", "toBlock": "latest"}
+    assert (
+        page.evaluate(
+            "Object.keys(localStorage).filter((name) => name.startsWith('ballast:delegate'))"
+        )
+        == []
     )
-    assert [int(event["data"], 16) > 0 for event in events if account.hex() in event["topics"][1]] == [True, False]
+    events = town.node.ask(
+        "eth_getLogs",
+        {"address": town.ballast.settlement.address, "fromBlock": "0x0", "toBlock": "latest"},
+    )
+    assert [
+        int(event["data"], 16) > 0 for event in events if account.hex() in event["topics"][1]
+    ] == [True, False]
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(site: Site, town: Live) -> None:

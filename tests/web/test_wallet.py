@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from ballast.signing import account_id
 from tests.support.live import WAD, Live
-from tests.web.site import Site, axe, done, fact, failed, picture
+from tests.web.site import Site, axe, done, fact, failed, picture, signatures
 
 
 def test_shows_the_market_without_a_wallet(site: Site) -> None:
@@ -62,7 +62,7 @@ def test_deposits_by_permit_of_exactly_the_amount(site: Site, town: Live) -> Non
     done(page, "Deposit")
     assert town.ballast.vault.view.balance_of(account_id(key.address)) - before == 2505 * WAD // 10
     assert town.ballast.token.view.allowance(key.address, town.ballast.vault.address) == 0
-    asked = page.evaluate("testWallet.asked.filter((a) => a.method.startsWith('eth_sign')).map((a) => JSON.parse(a.params[1]))")
+    asked = signatures(page)
     assert [typed["primaryType"] for typed in asked] == ["Permit"]
     assert asked[0]["message"]["value"] == str(2505 * 10**5)
     expect(page.locator("#money")).to_contain_text("1,250.50 tUSD")

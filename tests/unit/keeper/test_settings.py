@@ -11,7 +11,7 @@ from eth_account import Account
 
 from ballast.errors import ConfigError
 from ballast.keeper import settings
-from ballast.keeper.actions import Kind
+from ballast.keeper.actions import KEEPER_KINDS, Kind
 from ballast.record import Record
 from ballast.signing import account_id, key_from_label
 
@@ -27,7 +27,7 @@ def choose(**options) -> settings.KeeperSettings:
 
 def test_defaults() -> None:
     made = choose()
-    assert made.plan.kinds == frozenset(Kind)
+    assert made.plan.kinds == frozenset(KEEPER_KINDS)
     assert made.plan.liquidator == account_id(KEY.address)
     assert (made.plan.native_quote, made.native_market) == (0, 2)
     assert made.send.max_spend_day == made.send.max_spend_hour == WAD // 10

@@ -63,26 +63,35 @@ export function ticketPanel(root: HTMLElement, app: App): void {
   let run = 0;
   const soon = (): void => {
     window.clearTimeout(timer);
-    timer = window.setTimeout(() => void look(), PAUSE_MS);
+    preview.setAttribute("aria-busy", "true");
+    timer = window.setTimeout(() => void look().then((isLatest) => isLatest && preview.setAttribute("aria-busy", "false")), PAUSE_MS);
   };
-  const look = async (): Promise<void> => {
+  /** Whether no later look has begun meanwhile. */
+  const look = async (): Promise<boolean> => {
     const state = app.store.state;
     const draft = read(state);
     run += 1;
     const mine = run;
-    if (!draft) return draw(preview, "none", () => [h("p", { class: "empty" }, "Enter a size and a price to see fee, leverage, liquidation price and your place in the deleveraging queue.")]);
+    if (!draft) {
+      draw(preview, "none", () => [h("p", { class: "empty" }, "Enter a size and a price to see fee, leverage, liquidation price and your place in the deleveraging queue.")]);
+      return true;
+    }
     const match = matchOf(state, draft);
-    if (!state.account || !app.reader) return draw(preview, ["alone", match], () => [facts([["Price, on average", money(app, match.price)]]), h("p", { class: "empty" }, "Connect a wallet to see what it does to your account.")]);
+    if (!state.account || !app.reader) {
+      draw(preview, ["alone", match], () => [facts([["Price, on average", money(app, match.price)]]), h("p", { class: "empty" }, "Connect a wallet to see what it does to your account.")]);
+      return true;
+    }
     const bps = state.markets[state.market]?.params.initial_margin_bps ?? 10_000n;
     const filled = reduced(state, draft);
     try {
       const found = await previewFill(app.reader, { account: state.account, market: state.market, isBuy: draft.isBuy, size: filled, price: match.price, isMaker: match.crossing === 0n && !draft.isMarket }, bps);
       if (mine === run) draw(preview, [match, found, state.view], () => previewed(app, draft, filled, match, found));
     } catch (error) {
-      if (mine !== run) return;
+      if (mine !== run) return false;
       const words = error instanceof Refused ? error.why : error instanceof CannotSimulate ? { title: "No preview", detail: "This node cannot simulate (eth_simulateV1). Name another rpc_url in config.json." } : explain(error);
       draw(preview, [words.title, words.detail], () => [h("div", { class: "notice bad", id: "preview-refused" }, h("strong", {}, `✗ ${words.title}`), words.detail)]);
     }
+    return mine === run;
   };
 
   form.addEventListener("input", () => {
