@@ -111,8 +111,9 @@ class Matcher:
 
     def busy(self, seen_block: int) -> list[Match]:
         """What is on its way, as seen from a mirror at a block."""
-        rows = self._sender.busy(seen_block)
-        return [self._match(row) for row in rows if row.kind == Kind.MATCH and not row.is_cancel]
+        rows = [row for row in self._sender.busy(seen_block) if row.kind == Kind.MATCH]
+        self._sent = {row.id: self._match(row) for row in rows}
+        return [self._sent[row.id] for row in rows if not row.is_cancel]
 
     def _match(self, row: Sent) -> Match:
         if row.id not in self._sent:
@@ -168,21 +169,18 @@ class Matcher:
             if error.why in _WAITS:
                 _log.info("no more now", why=error.why, text=str(error))
                 return False
-            self._queue.popleft()
             if error.why in ("no answer", "busy"):
                 made.taken.append(match)
             else:
                 self._judge(match, str(error), standing, made)
         except Reverted as error:
-            self._queue.popleft()
             self._judge(match, error.reason, standing, made)
         except NodeRefused as error:
-            self._queue.popleft()
             self._judge(match, error.words, standing, made)
         else:
-            self._queue.popleft()
             made.taken.append(match)
             self._sent[row.id] = match
+        self._queue.popleft()  # not before: what raises is tried again
         return True
 
     def _action(self, match: Match) -> Action:

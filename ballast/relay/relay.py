@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import re
 import time
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable
@@ -42,6 +43,7 @@ ACCOUNTS = WATCHED // 2
 BOOK_SECONDS = 0.2
 SNAPSHOT_LEVELS = 200
 CANCEL_TYPE = "Cancel(bytes32 order_hash)"
+_MARKET = re.compile("[1-9][0-9]{0,3}")
 _CANCEL_HASH = keccak(text=CANCEL_TYPE)
 _log = structlog.get_logger("relay")
 
@@ -121,16 +123,24 @@ class Relay:
 
     def _apply_posted(self, step: Step, applied: Future[None]) -> None:
         try:
-            self.apply(step)
+            if self.broken is None and self.store.writer.broken is None:
+                self.apply(step)
         except Exception as error:
-            self.broken = f"{type(error).__name__}: {error}"
-            _log.error("a step cannot be applied", error=self.broken, exc_info=True)
+            self._break(error)
         applied.set_result(None)
+
+    def _break(self, error: Exception) -> None:
+        """Take nothing more in: what is in memory may not be all there is. A new start reads it."""
+        self.broken = f"{type(error).__name__}: {error}"
+        _log.error("broken", error=self.broken, exc_info=error)
 
     async def _repeat(self, seconds: float, work: Callable[[], None]) -> None:
         while True:
             await asyncio.sleep(seconds)
-            work()
+            try:
+                work()
+            except Exception as error:
+                self._break(error)
 
     # Taking orders
 
@@ -303,9 +313,19 @@ class Relay:
             finally:
                 self._awaited -= Counter((name,))
             self._accounts.setdefault(name, found)
-            if len(self._accounts) > ACCOUNTS:
-                self._accounts.popitem(last=False)
+            self._make_room()
         return self._accounts.get(name, found)
+
+    def _make_room(self) -> None:
+        """Forget the accounts asked for longest ago; those that somebody listens to are asked for
+        again, so that the feed goes on telling of them."""
+        for _ in range(len(self._accounts)):
+            if len(self._accounts) <= ACCOUNTS:
+                return
+            name, account = self._accounts.popitem(last=False)
+            if self.hub.hears(_channel(name)):
+                self._accounts[name] = account
+                self.feed.account(name)
 
     def standing(self, name: bytes) -> Standing:
         """An account that has been asked for, at the terms of now."""
@@ -372,7 +392,7 @@ class Relay:
         if kind == "prices" and not rest:
             self.hub.subscribe(listener, channel)
             listener.send(message(channel, "prices", **self.terms.told_prices()))
-        elif kind in ("book", "trades") and rest.isdecimal() and len(rest) < 5:
+        elif kind in ("book", "trades") and _MARKET.fullmatch(rest):
             self.require_market(int(rest))
             if kind == "book":
                 self._tell_book(int(rest))

@@ -146,7 +146,8 @@ Work = Callable[[Connection], Any]
 
 
 class Writer:
-    """The thread that writes. `broken` is what a write failed with, once one has."""
+    """The thread that writes. `broken` is what a write failed with, once one has: nothing is
+    written from then on, so that no later block hides that an earlier one is missing."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -193,6 +194,8 @@ class Writer:
     def _write(self, batch: list[tuple[Work | Kept, Future[Any]]]) -> None:
         results: list[Any] = [None] * len(batch)
         try:
+            if self.broken is not None:
+                raise StoreError(self.broken)
             with self._engine.begin() as connection:
                 fresh = [work for work, _ in batch if isinstance(work, Kept)]
                 kept = _insert(connection, fresh) if fresh else {}
@@ -201,8 +204,8 @@ class Writer:
                         results[place] = kept[work.hash]
                     else:
                         results[place] = work(connection)
-        except SQLAlchemyError as error:
-            self.broken = f"the database fails: {error}"
+        except (SQLAlchemyError, StoreError) as error:
+            self.broken = self.broken or f"the database fails: {error}"
             for _, made in batch:
                 if made.set_running_or_notify_cancel():
                     made.set_exception(StoreError(self.broken))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from ballast.keeper.store import StoreError
 from ballast.relay.kept import Kept, Status
 from ballast.relay.store import ChainWrite, Fact, RelayStore, open_relay_store
 from ballast.signing import Order, SignedOrder
@@ -68,4 +71,18 @@ def test_a_rewind_forgets_later_blocks(tmp_path: Path) -> None:
     kept.write_chain(ChainWrite([], [(10, "0xa")], 10, [])).result(5)
     assert kept.last_heads() == [(10, "0xa")]
     assert [fact.block for fact in kept.all_facts(["order"])] == [10]
+    kept.close()
+
+
+def test_nothing_is_written_after_a_write_that_failed(tmp_path: Path) -> None:
+    kept = store(tmp_path)
+    kept.writer.insert(order(1)).result(5)
+    clash = order(2)
+    clash.sequence = 1
+    with pytest.raises(StoreError):
+        kept.writer.insert(clash).result(5)
+    assert kept.writer.broken is not None
+    with pytest.raises(StoreError):
+        kept.write_chain(ChainWrite([], [(10, "0xa")], None, [])).result(5)
+    assert kept.last_heads() == []
     kept.close()
