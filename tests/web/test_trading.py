@@ -123,6 +123,8 @@ def test_a_market_order_meets_a_limit_order_and_is_closed_again(
     assert fact(page, "#preview", "Fee") == "0.5003 tUSD"
     page.locator("#place").click()
     done(page, "Buy order")
+    expect(page.locator("#actions")).to_contain_text("Matched")
+    expect(page.locator("#chart figcaption")).to_contain_text("candle")
     expect(page.locator("#positions table")).to_contain_text("BTC ▲ long")
     assert view.position(account, 1)[0] == WAD // 100
     page.locator("#tab-Fills").click()

@@ -308,6 +308,7 @@ export class App {
     return this.run(`${order.is_buy ? "Buy" : "Sell"} order`, async () => {
       const signature = await this.signOrder(order);
       const placed = await this.relay.place(order, signature);
+      if (placed.in_flight !== "0") return "Matched: the fill is on its way to the chain.";
       return placed.status === "open" ? "The order is on the book." : `The order is ${placed.status}.`;
     });
   }

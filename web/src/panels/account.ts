@@ -82,7 +82,7 @@ export function accountPanel(root: HTMLElement, app: App): void {
       const button = h("button", { type: "button", id: "settle", onclick: settle, disabled: !usable, "data-focus": "settle" }, "Settle now");
       if (!view || view.unsettled === 0n) return [];
       if (view.unsettled > 0n) {
-        return [h("div", { class: "notice warn" }, h("strong", {}, `Claim waiting: ${signed(view.unsettled, 2)} ${coin}`), "Profit you have realised and that has not been paid out yet. Settling pays what the pool holds for you, and draws on those who are losing now.", h("div", { class: "row" }, button))];
+        return [h("div", { class: "notice warn" }, h("strong", {}, `Claim waiting: ${signed(view.unsettled, 2)} ${coin}`), "Profit you have realised and that has not been paid out yet. Settling pays you your part of what the pool holds; more comes in as losers close, or are settled, which anyone may do.", h("div", { class: "row" }, button))];
       }
       return [h("div", { class: "notice bad" }, h("strong", {}, `Owed: ${fixed(view.unsettled, 2)} ${coin}`), "A loss your cash did not cover. Nothing that adds risk is possible until it is paid: deposit, then settle.", h("div", { class: "row" }, button))];
     });
