@@ -24,6 +24,7 @@ def test_a_change_of_market_shows_its_price(site: Site) -> None:
     page.get_by_role("combobox", name="Market", exact=True).select_option("2")
     expect(page.locator("#market")).to_contain_text("ETH oracle price")
     assert "4,000" in fact(page, "#market", "ETH oracle price")
+    expect(page.locator("#ticket-price")).to_have_value("4000.00")
 
 
 def test_connects_and_shows_the_account(site: Site, town: Live) -> None:

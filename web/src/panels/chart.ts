@@ -57,12 +57,12 @@ function inWords(candles: Candle[]): string {
   const [first, last] = [candles[0], candles.at(-1)];
   if (!first || !last) return "No prices in this span.";
   const change = (Number(last.close) / Number(first.open) - 1) * 100;
-  return `${candles.length} candles; ${change < 0 ? "down" : "up"} ${Math.abs(change).toFixed(2)} % over them.`;
+  return `${candles.length} ${candles.length === 1 ? "candle" : "candles"}; ${change < 0 ? "down" : "up"} ${Math.abs(change).toFixed(2)} % over them.`;
 }
 
 function paint(chart: IChartApi, series: ISeriesApi<"Candlestick">): void {
   const style = getComputedStyle(document.documentElement);
   const color = (name: string): string => style.getPropertyValue(name).trim();
-  chart.applyOptions({ layout: { textColor: color("--soft") }, grid: { vertLines: { color: color("--line") }, horzLines: { color: color("--line") } } });
+  chart.applyOptions({ layout: { textColor: color("--soft") }, grid: { vertLines: { color: color("--line") }, horzLines: { color: color("--line") } }, rightPriceScale: { borderColor: color("--line") }, timeScale: { borderColor: color("--line"), timeVisible: true } });
   series.applyOptions({ upColor: color("--panel"), downColor: color("--sell"), borderUpColor: color("--buy"), borderDownColor: color("--sell"), wickUpColor: color("--buy"), wickDownColor: color("--sell") });
 }

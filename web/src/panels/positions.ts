@@ -85,6 +85,9 @@ function positions(app: App): HTMLElement {
     const [pp, sp] = [pricePlaces(price), sizePlaces(price)];
     const close = (): void => {
       app.choose(position.market);
+      queueMicrotask(tellTicket); // after the panels have heard of the market, for which the ticket clears itself
+    };
+    const tellTicket = (): void => {
       window.dispatchEvent(new CustomEvent(CLOSE_WANTED, { detail: { isBuy: position.size < 0n, amount: plain(abs(position.size), 18).replace(/\.?0+$/, "") } }));
     };
     const symbol = symbolOf(app, position.market);

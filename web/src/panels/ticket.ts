@@ -156,7 +156,12 @@ export function ticketPanel(root: HTMLElement, app: App): void {
     soon();
     size.input.focus();
   });
+  let priced = app.store.state.market;
   app.store.watch((state) => {
+    if (state.market !== priced) {
+      priced = state.market;
+      price.input.value = size.input.value = "";
+    }
     const symbol = app.config.markets.find((market) => market.market === state.market)?.symbol ?? "";
     const unit = size.row.querySelector(".unit");
     if (unit && unit.textContent !== symbol) unit.textContent = symbol;
