@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NODE_STAMP := node_modules/.installed
+CHROMIUM := /usr/bin/chromium
 SOURCES := ballast bots scripts tests
 
 JOBS ?= 2
@@ -15,7 +16,7 @@ SEED ?=
 AGAIN ?=
 ONLY ?=
 
-.PHONY: venv lint format types compile test gas bench latency load faults fuzz seeded mutants adversary demo testnet clean
+.PHONY: venv lint format types compile test gas bench latency load faults fuzz seeded mutants adversary demo testnet web web-test clean
 
 venv: $(STAMP)
 
@@ -44,9 +45,22 @@ types: $(STAMP)
 compile: $(STAMP)
 	$(BIN)/python -m ballast.build --jobs $(JOBS)
 
-# The contracts are compiled once, before the workers start.
+# The trading page, into web/dist (docs/WEB.md).
+web: $(STAMP) $(NODE_STAMP) compile
+	$(BIN)/python -c "from ballast.build import artifact; artifact('TestToken')"
+	npm run --silent check
+	npm run --silent build
+
+# The page's tests, in Debian's chromium (installed where it is missing, which takes root): a few minutes.
+web-test: $(STAMP) $(NODE_STAMP) compile $(CHROMIUM)
+	$(BIN)/python -m pytest -p no:xdist tests/web
+
+$(CHROMIUM):
+	apt-get update -qq && apt-get install -y -qq chromium
+
+# The contracts are compiled once, before the workers start. What needs a browser is web-test's.
 test: $(STAMP) $(NODE_STAMP) compile
-	$(BIN)/python -m pytest -n $(JOBS) $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) --ignore=tests/web $(TESTS)
 
 gas: $(STAMP) compile
 	$(BIN)/python -m pytest -p no:xdist --update-gas $(TESTS)
@@ -98,5 +112,5 @@ testnet: $(STAMP) $(NODE_STAMP) compile
 	$(BIN)/python -m ballast.testnet $(if $(TRADERS),--traders $(TRADERS)) $(if $(SEED),--seed $(SEED))
 
 clean:
-	rm -rf $(VENV) node_modules build .build .cache .hypothesis .silverback-sessions .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) node_modules build .build .cache .hypothesis web/dist web/src/generated .silverback-sessions .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,6 +16,7 @@ from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
+from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
 from ballast.keeper.store import StoreError
@@ -25,7 +26,8 @@ from ballast.relay.refusal import STATUS, Refusal
 from ballast.relay.relay import Relay
 from ballast.relay.stream import Listener
 
-INTERVALS = Literal[60, 300, 900, 3_600, 14_400, 86_400]
+INTERVALS = Annotated[Literal[60, 300, 900, 3_600, 14_400, 86_400], BeforeValidator(int)]
+"""A query's text is no number, and a literal takes no text."""
 DEFAULT_CANDLES = 300
 CUT_OFF = 1013
 _TIME_LIMIT = 2**40

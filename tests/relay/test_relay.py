@@ -59,6 +59,9 @@ def test_an_order_is_filled_on_chain(market: Live, relay: RelayProcess, trading:
     assert fills[0] == fill
     candles = relay.get("/api/candles/1").json()["candles"]
     assert candles[-1]["close"] == str(int(PRICE) * WAD)
+    asked = relay.get("/api/candles/1", interval=60, of="trades")
+    assert asked.json()["candles"][-1] == candles[-1]
+    assert relay.get("/api/candles/1", interval=61).status_code == 422
 
 
 def test_config_is_enough_to_sign(market: Live, relay: RelayProcess) -> None:

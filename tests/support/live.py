@@ -27,21 +27,23 @@ SECOND_GROUP = 3
 
 
 class Live:
-    """A fresh deployment; every transaction is in a block of its own."""
+    """A fresh deployment; every transaction is in a block of its own.
 
-    def __init__(self, url: str, provider: Any, traders: int = 6) -> None:
+    `faucet`: the collateral is the test token with permits, else one without."""
+
+    def __init__(self, url: str, provider: Any, traders: int = 6, faucet: bool = False) -> None:
         self.url = url
         self.node = Node(url)
         self.chain = ApeChain(provider)
         self.sender = self.chain.register(accounts.test_accounts[0])
         self.asked = _two_groups()
-        token = deploy_token(self.chain, self.sender)
+        token = None if faucet else deploy_token(self.chain, self.sender)
         self.record = deploy(self.chain, self.asked, sender=self.sender, collateral=token)
         self.ballast = Ballast.from_deployment(self.chain, self.record)
         self.prices = dict(PRICES)
         self._salt = 0
         self.traders = [key_from_label(f"trader {i}") for i in range(traders)]
-        self.ballast.token.send.mint(self.sender, 10**15, sender=self.sender)
+        self.ballast.token.send.mint(self.sender, 10**12, sender=self.sender)
         self.ballast.stake(2_000 * 10**6, sender=self.sender)
         for place in range(traders):
             for market in (1, SECOND_GROUP):
@@ -125,7 +127,7 @@ def _two_groups() -> config.DeployConfig:
 
 
 @contextmanager
-def live(url: str, traders: int = 6) -> Iterator[Live]:
+def live(url: str, traders: int = 6, faucet: bool = False) -> Iterator[Live]:
     """The deployment on the node at an address."""
     level = logger.level
     logger.set_level(LogLevel.ERROR)
@@ -134,6 +136,6 @@ def live(url: str, traders: int = 6) -> Iterator[Live]:
         with networks.ethereum.local.use_provider(
             "foundry", provider_settings=settings
         ) as provider:
-            yield Live(url, provider, traders)
+            yield Live(url, provider, traders, faucet)
     finally:
         logger.set_level(level)
