@@ -144,7 +144,13 @@ def _refresh(account: bytes32):
         leg: positions.Leg = positions._leg(account, market, pricing._peek(market).funding_index)
         if adl_queue._tier(leg.bucket_id) != tier:
             account_margin._fix_prices(account)
-            positions._replace(account, leg, leg, 0, tier, pricing._peek(market).funding_index)
+            # What joining has rounded is not booked for its own sake, but the size is about to be recorded anew: unbooked it
+            # would be forgotten, and the account gain a wei's entry price.
+            if leg.realised_quote != 0:
+                ledger._post(account, leg.realised_quote)
+            positions._replace(
+                account, leg, leg, leg.realised_quote, tier, pricing._peek(market).funding_index
+            )
 
 
 @internal
