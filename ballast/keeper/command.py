@@ -17,8 +17,8 @@ from ballast.errors import ConfigError
 from ballast.keeper import settings
 from ballast.keeper.actions import KEEPER_KINDS
 from ballast.keeper.keeper import Keeper
-from ballast.keeper.serve import StatusServer
 from ballast.keeper.store import open_store
+from ballast.web import serving
 
 PREFIX = "BALLAST_KEEPER"
 """Of the variables: `BALLAST_KEEPER_MAX_SPEND` for `--max-spend`."""
@@ -110,14 +110,16 @@ def opened(
 
 
 @contextmanager
-def served(keeper: Keeper, host: str, port: int) -> Iterator[StatusServer]:
-    """A keeper's health and metrics, answered for meanwhile. Raises `ServeError`."""
-    server = StatusServer(keeper.health, keeper.metrics.registry, host, port)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
+def served(keeper: Keeper, host: str, port: int) -> Iterator[str]:
+    """A keeper's `/health` (503 while it is not well) and `/metrics`, answered for meanwhile; their
+    address. Raises `ConfigError`."""
+
+    def health() -> tuple[int, Any]:
+        well, told = keeper.health()
+        return 200 if well else 503, told
+
+    with serving({"/health": health}, keeper.metrics.registry, port, host) as address:
+        yield address
 
 
 def signer(alias: str | None, key_env: str | None, dry_run: bool) -> LocalAccount | None:

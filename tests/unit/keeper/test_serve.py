@@ -8,14 +8,17 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from ballast.errors import ConfigError
+from ballast.keeper.command import served
 from ballast.keeper.metrics import Metrics
-from ballast.keeper.serve import ServeError, StatusServer
 
 
 class Patient:
-    """Who is asked how he is."""
+    """Who is asked how he is, in a keeper's place."""
 
-    well = True
+    def __init__(self) -> None:
+        self.well = True
+        self.metrics = Metrics()
 
     def health(self) -> tuple[bool, dict]:
         return self.well, {"ok": self.well, "head": 7}
@@ -28,15 +31,12 @@ def patient() -> Patient:
 
 @pytest.fixture
 def address(patient: Patient) -> Iterator[str]:
-    metrics = Metrics()
-    metrics.head.set(7)
-    metrics.sent.labels("settle", "done").inc()
-    server = StatusServer(patient.health, metrics.registry, "127.0.0.1", 0)
-    server.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.stop()
+    patient.metrics.head.set(7)
+    patient.metrics.sent.labels("settle", "done").inc()
+    with served(patient, "127.0.0.1", 0) as found:  # type: ignore[arg-type]
+        yield found
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"http://127.0.0.1:{server.port}/health")
+        httpx.get(f"{found}/health")
 
 
 def test_health_is_200_or_503(patient: Patient, address: str) -> None:
@@ -64,5 +64,8 @@ def test_a_taken_port_is_said_at_the_start(patient: Patient) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ServeError, match="cannot be listened on"):
-            StatusServer(patient.health, Metrics().registry, "127.0.0.1", port)
+        with (
+            pytest.raises(ConfigError, match="cannot be used"),
+            served(patient, "127.0.0.1", port),  # type: ignore[arg-type]
+        ):
+            pass
