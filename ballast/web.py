@@ -63,7 +63,9 @@ def serving(
     except OSError as error:
         raise ConfigError(f"port {port} of {host} cannot be used: {error.strerror}") from error
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1})
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True
+    )
     thread.start()
     try:
         yield f"http://{host}:{server.server_address[1]}"
