@@ -43,7 +43,7 @@ class Live:
         self.prices = dict(PRICES)
         self._salt = 0
         self.traders = [key_from_label(f"trader {i}") for i in range(traders)]
-        self.ballast.token.send.mint(self.sender, 10**12, sender=self.sender)
+        self.ballast.token.send.mint(self.sender, 10**12 if faucet else 10**15, sender=self.sender)
         self.ballast.stake(2_000 * 10**6, sender=self.sender)
         for place in range(traders):
             for market in (1, SECOND_GROUP):
