@@ -35,7 +35,11 @@ MODULES = (
 RULES = ["universal.rules", "vyper.rules", "python.rules", "solidity.rules"]
 """Those that its command line takes for a `.vy` file."""
 NO_CODE = ("from ", "import ", "uses:", "#")
-COMMUTATIVE = re.compile(r"\b(min|max|_mul_div_down|_mul_div_up)\(([^(),]+),([^(),]+)([,)])")
+COMMUTATIVE = re.compile(
+    r"\b((?:min|max|_mul_div_down|_mul_div_up)\(|(?:_cost_basis|_proceeds)\([^(),]+,)"
+    r"([^(),]+),([^(),]+)([,)])"
+)
+"""A call up to those two of its arguments which it takes in either order, and these."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Mutant:
         """Whether it swaps the arguments of a call that takes them in either order: no fault."""
         before, after = ("".join(line.split()) for line in (self.before, self.after))
         return any(
-            after == f"{before[: m.start()]}{m[1]}({m[3]},{m[2]}{m[4]}{before[m.end() :]}"
+            after == f"{before[: m.start()]}{m[1]}{m[3]},{m[2]}{m[4]}{before[m.end() :]}"
             for m in COMMUTATIVE.finditer(before)
         )
 

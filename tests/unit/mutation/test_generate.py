@@ -97,6 +97,8 @@ def test_a_mutant_of_another_source_is_refused() -> None:
         ("    a: uint256 = b - min(b, c)\n", "    a: uint256 = b - min ( c,b)\n", True),
         ("x = _mul_div_down(a, b, c)\n", "x = _mul_div_down ( b,a, c)\n", True),
         ("x = _mul_div_down(a, b, c)\n", "x = _mul_div_down ( a,c, b)\n", False),
+        ("x = -_cost_basis(long, a, b)\n", "x = -_cost_basis(long, b, a)\n", True),
+        ("x = -_proceeds(long, a, b)\n", "x = -_proceeds(a, long, b)\n", False),
         ("x = f(a, b)\n", "x = f( b,a)\n", False),
         ("x = min(a, b)\n", "x = max(a, b)\n", False),
     ],
