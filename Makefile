@@ -15,8 +15,9 @@ TRADERS ?=
 SEED ?=
 AGAIN ?=
 ONLY ?=
+PORT ?=
 
-.PHONY: venv lint format types compile test gas bench latency load faults fuzz seeded mutants adversary demo testnet web web-test clean
+.PHONY: venv lint format types compile test gas bench latency load faults fuzz seeded mutants adversary demo testnet web web-test app clean
 
 venv: $(STAMP)
 
@@ -57,6 +58,10 @@ web-test: $(STAMP) $(NODE_STAMP) compile $(CHROMIUM)
 
 $(CHROMIUM):
 	apt-get update -qq && apt-get install -y -qq chromium
+
+# An exchange on this machine, until Ctrl-C or SIGTERM (docs/TRADING.md). PORT: of the page.
+app: web
+	@exec $(BIN)/python -m ballast.app $(if $(PORT),--port $(PORT))
 
 # The contracts are compiled once, before the workers start. What needs a browser is web-test's.
 test: $(STAMP) $(NODE_STAMP) compile

@@ -69,7 +69,8 @@ class ApeChain:
     @cached_property
     def _default_caller(self) -> str | None:
         """Who asks where nobody is named: the embedded chain wants callers that can pay for gas."""
-        return str(self._web3.eth.accounts[0]) if self._is_local else None
+        accounts = self._web3.eth.accounts if self._is_local else []
+        return str(accounts[0]) if accounts else None
 
     @property
     def is_local(self) -> bool:

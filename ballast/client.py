@@ -88,6 +88,14 @@ class Ballast:
         self._approve(self.fund.address, amount, sender)
         return self.fund.send.deposit(amount, sender, sender=sender)
 
+    def request_redeem(self, shares: int, *, sender: str) -> Receipt:
+        """Ask to leave the fund with as many shares in all; `redeem` within the window pays."""
+        return self.fund.send.request_redeem(shares, sender=sender)
+
+    def redeem(self, shares: int, *, sender: str, receiver: str | None = None) -> Receipt:
+        """Redeem shares asked for, to the sender by default, at the price of the moment."""
+        return self.fund.send.redeem(shares, receiver or sender, sender, sender=sender)
+
     def donate(self, key: int, amount: int, *, sender: str) -> Receipt:
         """Give `amount` token units to insurance (key 1) or the keeper reserve (key 3)."""
         self._approve(self.vault.address, amount, sender)
@@ -119,6 +127,18 @@ class Ballast:
         return self.settlement.send.match_orders(
             taker.as_tuple(), [maker.as_tuple() for maker in makers], list(sizes), sender=sender
         )
+
+    def cancel(self, order_hash: bytes, *, sender: str) -> Receipt:
+        """Cancel an order for good: one of the sender's accounts, or one that the sender signed."""
+        return self.settlement.send.cancel(order_hash, sender=sender)
+
+    def cancel_below(self, account: bytes, salt: int, *, sender: str) -> Receipt:
+        """Cancel all orders of the sender's account with a salt below this one."""
+        return self.settlement.send.cancel_below(account, salt, sender=sender)
+
+    def set_delegate(self, account: bytes, key: str, expiry: int, *, sender: str) -> Receipt:
+        """Let a key trade for the sender's account until `expiry` (Unix seconds); 0 revokes."""
+        return self.settlement.send.set_delegate(account, key, expiry, sender=sender)
 
     # Prices
 

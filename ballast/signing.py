@@ -27,6 +27,8 @@ ORDER_TYPE = (
     "Order(bytes32 account,uint256 market,bool is_buy,uint256 size,uint256 limit_price,"
     "bool reduce_only,bool post_only,uint256 expiry,uint256 salt)"
 )
+CANCEL_TYPE = "Cancel(bytes32 order_hash)"
+"""Of relays alone: it takes an order off their books. The contracts cancel by transaction."""
 PRICE_REPORT_TYPE = "PriceReport(uint256 market,uint256 price,uint256 timestamp)"
 
 _DOMAIN_HASH = keccak(
@@ -35,6 +37,7 @@ _DOMAIN_HASH = keccak(
 _NAME_HASH = keccak(text=DOMAIN_NAME)
 _VERSION_HASH = keccak(text=DOMAIN_VERSION)
 _ORDER_HASH = keccak(text=ORDER_TYPE)
+_CANCEL_HASH = keccak(text=CANCEL_TYPE)
 _PRICE_REPORT_HASH = keccak(text=PRICE_REPORT_TYPE)
 _SUB_BITS = 96
 _HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
@@ -165,6 +168,11 @@ def order_digest(domain: Domain, order: Order) -> bytes:
         raise SigningError("an account has 32 bytes")
     struct = _ORDER_HASH + account + b"".join(map(_word, rest))
     return digest_of(domain, keccak(struct))
+
+
+def cancel_digest(domain: Domain, order_hash: bytes) -> bytes:
+    """What is signed to take an order off a relay's book."""
+    return digest_of(domain, keccak(_CANCEL_HASH + order_hash))
 
 
 def report_digest(domain: Domain, market: int, price: int, timestamp: int) -> bytes:

@@ -40,10 +40,10 @@ from ballast.deploy import deploy, deploy_token
 from ballast.errors import BallastError
 from ballast.node import Node
 from ballast.record import Record
+from ballast.relay.client import wire
 from ballast.signing import (
     Domain,
     Order,
-    SignedOrder,
     account_id,
     key_from_label,
     order_digest,
@@ -272,18 +272,8 @@ def _orders(record: Record, keys: list[LocalAccount], count: int) -> list[tuple[
         size = dice.randrange(10, 20) * 10**14
         order = Order(account_id(key.address), 1, is_buy, size, price, expiry=expiry, salt=salt)
         signed = sign_order(domain, order, key)
-        found.append((order_digest(domain, order), json.dumps(_wire(signed)).encode()))
+        found.append((order_digest(domain, order), json.dumps(wire(signed)).encode()))
     return found
-
-
-def _wire(signed: SignedOrder) -> dict[str, Any]:
-    order = signed.order
-    told: dict[str, Any] = {"account": "0x" + order.account.hex(), "market": order.market}
-    for name in ("is_buy", "reduce_only", "post_only"):
-        told[name] = getattr(order, name)
-    for name in ("size", "limit_price", "expiry", "salt"):
-        told[name] = str(getattr(order, name))
-    return {"order": told, "signature": "0x" + signed.signature.hex()}
 
 
 # What it runs against

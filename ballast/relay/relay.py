@@ -17,7 +17,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import structlog
-from eth_utils import keccak
 
 from ballast.errors import NodeError, SigningError
 from ballast.keeper.store import StoreError
@@ -34,7 +33,15 @@ from ballast.relay.store import ChainWrite, Fact, RelayStore
 from ballast.relay.stream import Hub, Listener, message
 from ballast.relay.terms import Standing, Terms
 from ballast.relay.wallets import Settlement
-from ballast.signing import Domain, Order, SignedOrder, digest_of, order_digest, owner_of, signer_of
+from ballast.signing import (
+    Domain,
+    Order,
+    SignedOrder,
+    cancel_digest,
+    order_digest,
+    owner_of,
+    signer_of,
+)
 
 CHAIN_SECONDS = 5.0
 WALLETS_AT_ONCE = 8
@@ -42,9 +49,7 @@ ACCOUNTS = WATCHED // 2
 """Fewer than the feed tells of, so that none grows stale."""
 BOOK_SECONDS = 0.2
 SNAPSHOT_LEVELS = 200
-CANCEL_TYPE = "Cancel(bytes32 order_hash)"
 _MARKET = re.compile("[1-9][0-9]{0,3}")
-_CANCEL_HASH = keccak(text=CANCEL_TYPE)
 _log = structlog.get_logger("relay")
 
 
@@ -659,11 +664,6 @@ class Relay:
 
 
 _PERMISSIONS = (facts.DELEGATE, facts.FLOOR, facts.CANCEL)
-
-
-def cancel_digest(domain: Domain, order_hash: bytes) -> bytes:
-    """What is signed to cancel an order off chain: EIP-712 `Cancel`."""
-    return digest_of(domain, keccak(_CANCEL_HASH + order_hash))
 
 
 def _recovered(digest: bytes, signature: bytes) -> str:

@@ -26,10 +26,10 @@ from ballast.relay.feed import Feed, known_to
 from ballast.relay.kept import Kept
 from ballast.relay.limits import BODY_BYTES, MESSAGE_BYTES, Limits
 from ballast.relay.matcher import Matcher
-from ballast.relay.relay import CANCEL_TYPE, Relay
+from ballast.relay.relay import Relay
 from ballast.relay.store import open_relay_store
 from ballast.relay.wallets import Settlement
-from ballast.signing import ORDER_TYPE, Domain
+from ballast.signing import CANCEL_TYPE, ORDER_TYPE, Domain
 
 DATABASE = "sqlite:///relay.db"
 RPC_SECONDS = 5

@@ -59,8 +59,8 @@ class Processes:
         raise BallastError(f"{name} said nothing in {START_SECONDS} s")
 
     def require(self, *names: str) -> None:
-        """Raises `BallastError` where one of them has ended by itself."""
-        for name in names:
+        """Raises `BallastError` where one of them (default: any) has ended by itself."""
+        for name in names or self._running:
             code = self._running[name].poll()
             if code is not None:
                 raise BallastError(f"{name} ended with {code}: {self._said(name)}")

@@ -32,6 +32,7 @@ from ballast.signing import key_from_label
 from ballast.standin import StandIn
 from ballast.testnet import prices
 from ballast.testnet.audit import Audit, audit
+from ballast.testnet.operators import Operators
 from ballast.testnet.people import People
 from ballast.testnet.processes import Processes
 
@@ -102,6 +103,7 @@ class Run:
             },
         )
         self._record_path = folder / "sepolia.json"
+        self._operators = Operators(self._processes, NETWORK, self._record_path, folder)
 
     def run(self) -> Result:
         """Raises `BallastError` where a part of it fails."""
@@ -142,27 +144,8 @@ class Run:
         file, speed = self.folder / "prices.csv", self.plan.speed
         prices.write(file, scenario.read(), int(CALM_SECONDS * speed), int(AFTER_SECONDS * speed))
         start = time.time()
-        common = ("--network", NETWORK, "--deployment", str(self._record_path))
-        for number in range(PUBLISHERS):
-            name = _publisher(number)
-            self._processes.start(
-                name,
-                *("publish", "publisher", *common, "--replay", str(file)),
-                *("--replay-start", str(start), "--speed", str(speed), "--port", "0"),
-                *("--interval", "1", "--confirm-seconds", "1", "--publisher-key-env", "KEY"),
-                KEY=_hex(self._keys[name]),
-            )
-        pattern = r"publisher 0x\w+ at (http://\S+)/reports"
-        urls = [
-            self._processes.announced(_publisher(number), pattern) for number in range(PUBLISHERS)
-        ]
-        self._processes.start(
-            "collector",
-            *("publish", "collector", *common, "--sender-key-env", "KEY", "--poll", "1"),
-            *("--collector-port", "0", "--deviation-bps", "25"),
-            *(word for url in urls for word in ("--publisher", url)),
-            KEY=_hex(self._keys["collector"]),
-        )
+        publishers = [self._keys[_publisher(number)] for number in range(PUBLISHERS)]
+        self._operators.publish(publishers, self._keys["collector"], file, start, speed)
         self._wait("first prices", 60, lambda: self._has_prices(kept))
         self._say(f"{PUBLISHERS} publishers, prices on chain; time goes {speed:g} times faster")
         return start + CALM_SECONDS
@@ -173,20 +156,11 @@ class Run:
         people.fund(key_from_label("staker"), plan.insurance_quote, stake=True)
         for name in KEEPERS:
             people.fund(self._keys[name], plan.keeper_quote)
-            self._keep(name)
+            self._operators.keep(name, self._keys[name])
         trades = people.arrive(first_prices(scenario.read()))
         self._say(f"{plan.traders} traders have deposited, {len(KEEPERS)} keepers look on")
         self.result.traders = plan.traders
         self.result.trades = people.trade(trades, self._say)
-
-    def _keep(self, name: str) -> None:
-        self._processes.start(
-            name,
-            *("keeper", "--network", NETWORK, "--deployment", str(self._record_path)),
-            *("--db", f"sqlite:///{self.folder}/{name}.db", "--key-env", "KEY", "--port", "0"),
-            *("--max-spend", "5", "--poll", "0.5"),
-            KEY=_hex(self._keys[name]),
-        )
 
     # The crash
 
@@ -214,7 +188,7 @@ class Run:
                 restart_at = time.time() + DEAD_SECONDS
                 self._say(f"{KEEPERS[1]} is killed")
             elif restart_at and time.time() >= restart_at:
-                self._keep(KEEPERS[1])
+                self._operators.keep(KEEPERS[1], self._keys[KEEPERS[1]])
                 self.result.keeper_restarts += 1
                 restart_at = 0.0
                 self._say(f"{KEEPERS[1]} is started again")
@@ -249,7 +223,3 @@ class Run:
 
 def _publisher(number: int) -> str:
     return f"publisher-{number}"
-
-
-def _hex(key: LocalAccount) -> str:
-    return "0x" + bytes(key.key).hex()

@@ -8,9 +8,10 @@ import httpx
 import pytest
 
 from ballast import build
+from ballast.relay.client import wire
 from ballast.signing import account_id, key_from_label
 from tests.support.live import WAD, Live
-from tests.support.relaying import RelayProcess, Trading, until, wire
+from tests.support.relaying import RelayProcess, Trading, until
 
 pytestmark = pytest.mark.node
 PRICE = 100_000.0

@@ -18,8 +18,16 @@ import httpx
 from eth_account.signers.local import LocalAccount
 from websockets.sync.client import ClientConnection, connect
 
-from ballast.relay.relay import cancel_digest
-from ballast.signing import Domain, Order, SignedOrder, key_from_label, sign_digest, sign_order
+from ballast.relay.client import wire
+from ballast.signing import (
+    Domain,
+    Order,
+    SignedOrder,
+    cancel_digest,
+    key_from_label,
+    sign_digest,
+    sign_order,
+)
 from tests.support.live import Live
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -142,25 +150,6 @@ class Trading:
             account, market, is_buy, round(base * 10**6) * 10**12, round(price) * WAD, **options
         )
         return sign_order(self.live.ballast.order_domain, order, signer)
-
-
-def wire(signed: SignedOrder) -> dict[str, Any]:
-    """An order as JSON."""
-    order = signed.order
-    return {
-        "order": {
-            "account": "0x" + order.account.hex(),
-            "market": order.market,
-            "is_buy": order.is_buy,
-            "size": str(order.size),
-            "limit_price": str(order.limit_price),
-            "reduce_only": order.reduce_only,
-            "post_only": order.post_only,
-            "expiry": str(order.expiry),
-            "salt": str(order.salt),
-        },
-        "signature": "0x" + signed.signature.hex(),
-    }
 
 
 def until(socket: ClientConnection, **wanted: Any) -> dict[str, Any]:

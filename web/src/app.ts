@@ -1,6 +1,6 @@
 /** What the panels act through: the store, the chain, the relay, the wallet. */
 
-import { parseSignature, zeroAddress, type Abi, type Address, type Hex } from "viem";
+import { parseSignature, toHex, zeroAddress, type Abi, type Address, type Hex } from "viem";
 
 import { accountsOf, chainIdOf, discover, switchChain, walletClient, type Announced, type Provider } from "./wallet.ts";
 import { Reader, clientOf } from "./chain.ts";
@@ -13,6 +13,8 @@ import type { Action, Store } from "./state.ts";
 
 const PERMIT_SECONDS = 1_800n;
 const KEPT_ACTIONS = 6;
+/** Wei: what a local node gives somebody who has less. */
+const LOCAL_COINS = 10n ** 18n;
 
 export interface ContractCall {
   address: Address;
@@ -271,6 +273,19 @@ export class App {
     } catch {
       return null;
     }
+  }
+
+  /** Test collateral, worth nothing; on a local node coins for gas come first. */
+  mint(amount: bigint): Promise<boolean> {
+    return this.run("Test money", async (sent) => {
+      const { owner } = this.connected();
+      const { client } = this.readable();
+      if (this.config.isLocalNode && (await client.getBalance({ address: owner })) < LOCAL_COINS) {
+        await client.request({ method: "anvil_setBalance", params: [owner, toHex(LOCAL_COINS)] } as never);
+      }
+      await this.send({ address: this.config.collateral.address, abi: tokenAbi as Abi, functionName: "mint", args: [owner, amount] }, sent);
+      return null;
+    });
   }
 
   deposit(amount: bigint): Promise<boolean> {

@@ -1,7 +1,7 @@
 /** Where everything is: the relay's `/api/config`, or a `config.json` beside the page where no relay answers.
  *
  * `config.json` (optional): `{"relay": "https://…", "rpc_url": "https://…", "deployment": {…as /api/config…}}`. Without `relay` it is the page's own host; without
- * `rpc_url` the chain is read through the wallet, once one is connected.
+ * `rpc_url` the chain is read through the wallet, once one is connected. `"is_local_node": true` says that `rpc_url` is an anvil of one's own, which gives coins away.
  */
 
 import type { Address } from "viem";
@@ -23,6 +23,7 @@ export interface Config extends Deployment {
   relay: string;
   rpcUrl: string | null;
   explorer: string | null;
+  isLocalNode: boolean;
   relayAnswered: boolean;
 }
 
@@ -30,6 +31,7 @@ interface Beside {
   relay?: string;
   rpc_url?: string;
   explorer?: string;
+  is_local_node?: boolean;
   deployment?: Deployment;
 }
 
@@ -45,6 +47,7 @@ export async function loadConfig(): Promise<Config> {
     relay,
     rpcUrl: beside.rpc_url ?? null,
     explorer: beside.explorer ?? null,
+    isLocalNode: beside.is_local_node ?? false,
     relayAnswered: told !== null,
   };
 }

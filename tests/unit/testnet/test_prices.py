@@ -29,3 +29,19 @@ def test_a_calm_has_at_least_one_candle(tmp_path: Path) -> None:
     file = tmp_path / "prices.csv"
     prices.write(file, scenario.read(), 0, 0)
     assert scenario.read(file).start == scenario.read().start - prices.CANDLE_SECONDS
+
+
+def test_endless_prices_turn_round_without_a_step(tmp_path: Path) -> None:
+    crash, file = scenario.read(), tmp_path / "prices.csv"
+    length = crash.end - crash.start
+    prices.write_endless(file, crash, 600, 3 * length)
+    told = scenario.read(file)
+    assert (told.start, told.end) == (crash.start - 600, crash.end + 2 * length)
+    assert all(not told.holes(coin) for coin in told.coins)
+    for coin in told.coins:
+        own = sorted((c for c in told.candles if c.coin == coin), key=lambda c: c.start)
+        there = [c for c in own if crash.start <= c.start < crash.end]
+        back = [c for c in own if crash.end <= c.start < crash.end + length]
+        assert [(c.open, c.close) for c in back] == [(c.close, c.open) for c in reversed(there)]
+        assert there[-1].close == back[0].open
+        assert back[-1].close == own[-len(there)].open

@@ -3,7 +3,7 @@
 import type { App } from "../app.ts";
 import { draw, facts, field, h } from "../dom.ts";
 import { fixed, parse, plain, signed, wadMul, abs } from "../format.ts";
-import { clearinghouseAbi, tokenAbi, vaultAbi } from "../generated/abi.ts";
+import { clearinghouseAbi, vaultAbi } from "../generated/abi.ts";
 import { leverage } from "../simulate.ts";
 
 const FAUCET_TOKENS = 10_000n;
@@ -54,7 +54,7 @@ export function accountPanel(root: HTMLElement, app: App): void {
     amount.input.value = plain(free, collateral.decimals);
     amount.input.focus();
   });
-  faucet.addEventListener("click", () => void app.act("Test money", collateral.address, tokenAbi, "mint", [app.store.state.owner, FAUCET_TOKENS * 10n ** BigInt(collateral.decimals)]));
+  faucet.addEventListener("click", () => void app.mint(FAUCET_TOKENS * 10n ** BigInt(collateral.decimals)));
 
   app.store.watch((state) => {
     const { view } = state;

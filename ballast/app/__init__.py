@@ -1,0 +1,1 @@
+"""An exchange on one machine: `make app`."""
