@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ballast.build import ROOT
-from ballast.mutation import tree
+from ballast.mutation import equal, tree
 from ballast.mutation.generate import MODULES, Mutant, shuffled
 from ballast.mutation.record import recorded
 from ballast.mutation.results import Result, Results
@@ -78,6 +78,8 @@ def main(sample: int, seed: int, jobs: int, budget: float, again: bool, record: 
         commit = _commit()
 
         def wanted() -> Iterator[Mutant]:
+            # What has survived and was found to be no fault since, is counted again first.
+            yield from [r.mutant for r in results.survivors() if equal.reason(r.mutant)]
             if again:
                 yield from [result.mutant for result in results.survivors()]
             for mutant in shuffled(seed, contracts):
@@ -87,8 +89,9 @@ def main(sample: int, seed: int, jobs: int, budget: float, again: bool, record: 
                     yield mutant
 
         async def attempt(mutant: Mutant) -> None:
-            if mutant.is_commuted:
-                results.add(Result(mutant, Trial(Verdict.EQUAL), commit))
+            why = equal.reason(mutant)
+            if why or mutant.is_commuted:
+                results.add(Result(mutant, Trial(Verdict.EQUAL, message=why or ""), commit))
                 return
             if not compiles(mutant, pristine):
                 results.add(Result(mutant, Trial(Verdict.NOT_COMPILED), commit))
