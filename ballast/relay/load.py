@@ -28,6 +28,7 @@ from typing import Any
 
 import click
 import httpx
+import uvloop
 import websockets
 from ape import accounts, networks
 from ape.logging import LogLevel, logger
@@ -97,7 +98,7 @@ def main(rate: int, listeners: int, seconds: int, traders: int) -> None:
     """Load a relay, kill it in the middle, and count what is lost."""
     made = Result(_commit(), _machine(), rate, seconds, listeners)
     with tempfile.TemporaryDirectory() as name, _market(traders) as (url, record, keys):
-        asyncio.run(_run(made, Path(name), url, record, keys))
+        uvloop.run(_run(made, Path(name), url, record, keys))
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(asdict(made), indent=2) + "\n")
     click.echo(json.dumps(asdict(made), indent=2))
