@@ -29,7 +29,8 @@ from ballast.alerts.rules import (
 )
 from ballast.contract import Contract
 from ballast.errors import BallastError
-from ballast.indexer import Changes, Indexer
+from ballast.indexed import Changes
+from ballast.indexer import Indexer
 from ballast.keeper.blocks import Block, Header, Transaction
 from ballast.mirror import Account, Bucket, bucket_key
 

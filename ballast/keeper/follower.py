@@ -28,7 +28,8 @@ from ballast.abi import Event, Function, checksum
 from ballast.columns import Columns
 from ballast.contract import Contract, Interface
 from ballast.errors import BallastError, ConfigError, NodeError
-from ballast.indexer import Changes, Indexer, IndexerError
+from ballast.indexed import Changes, IndexerError
+from ballast.indexer import Indexer
 from ballast.keeper.blocks import Block, Entry, Header, Transaction
 from ballast.keeper.source import Moved, RawBlock, RawTransaction, Source
 from ballast.keeper.store import KEPT_EMPTY_BLOCKS, Store, StoreError

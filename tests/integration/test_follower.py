@@ -22,7 +22,7 @@ from sqlalchemy import delete
 
 from ballast import contracts
 from ballast.errors import ConfigError, NodeError
-from ballast.indexer import IndexerError
+from ballast.indexed import IndexerError
 from ballast.keeper import follower as module
 from ballast.keeper import source
 from ballast.keeper.follower import AuditError, Follower, FollowError

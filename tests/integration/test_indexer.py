@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from ballast.errors import Reverted
-from ballast.indexer import Indexer, IndexerError
+from ballast.indexed import IndexerError
+from ballast.indexer import Indexer
 from ballast.mirror import CLAIMS_KEY, Reader
 from tests.support.world import (
     INSURANCE,

@@ -17,7 +17,8 @@ from ballast.bench.crash_run import CrashRun
 from ballast.bench.hall import Hall, HallConfig, build, people
 from ballast.bench.keeper_speed import Recorded, measure
 from ballast.columns import Columns
-from ballast.indexer import Changes, Indexer
+from ballast.indexed import Changes
+from ballast.indexer import Indexer
 
 CHECKED = 12
 
