@@ -61,8 +61,8 @@ def keystore(tmp_path: Path) -> Path:
 class Terminal:
     """`ape run ...` in a shell that knows the node, the keystore and its passphrase."""
 
-    def __init__(self, url: str, keystore: Path, path: Path) -> None:
-        self.record = path
+    def __init__(self, url: str, keystore: Path, path: Path, network: str = "sepolia") -> None:
+        self.record, self._network = path, network
         self._environment = {
             **os.environ,
             "APE_DATA_FOLDER": str(keystore),
@@ -74,7 +74,8 @@ class Terminal:
 
     def start(self, *args: str) -> subprocess.Popen[str]:
         command = [str(Path(sys.executable).parent / "ape"), "run", *args]
-        command += ["--network", "ethereum:sepolia:node", "--deployment", str(self.record)]
+        command += ["--network", f"ethereum:{self._network}:node"]
+        command += ["--deployment", str(self.record)]
         return subprocess.Popen(
             command,
             cwd=ROOT,
@@ -143,6 +144,24 @@ def test_stranger_deploys_while_the_node_dies(keystore: Path, tmp_path: Path) ->
         assert code == 0, told
         assert "clearinghouse: venues" in told
         assert len(list((tmp_path / "json").iterdir())) == len(kept.contracts) + 1
+
+
+@pytest.mark.parametrize(
+    ("network", "chain_id"),
+    [("arbitrum-sepolia", 421_614), ("base-sepolia", 84_532), ("optimism-sepolia", 11_155_420)],
+)
+def test_the_rollups_testnets(keystore: Path, tmp_path: Path, network: str, chain_id: int) -> None:
+    path = tmp_path / f"{network}.json"
+    options = ["--account", "deployer", *(x for p in PUBLISHERS for x in ("--publisher", p))]
+    with StandIn(chain_id=chain_id, block_seconds=1, folder=tmp_path / "node") as node:
+        terminal = Terminal(node.url, keystore, path, network)
+        node.fund(STRANGER.address, ETHER)
+        code, told = terminal.run("deploy", *options)
+        assert code == 0, told
+        kept = record.load(path)
+        assert (kept.status, kept.chain_id) == ("complete", chain_id)
+        code, told = terminal.run("verify")
+        assert code == 0, told
 
 
 # What follows runs in this process, on a node that mines at once.
