@@ -1,8 +1,8 @@
 """The keeper's loop: at every new block follow, look, act, and see through what was sent.
 
-    Follower ──> Situation ──> planner ──> Trial (would it pass now?) ──> Sender ──> chain
-       ^                                                                              │
-       └──────────────────────────────── logs ────────────────────────────────────────┘
+    Follower ──> Situation ──> planner ──> Turns ──> Trial (would it pass now?) ──> Sender ──> chain
+       ^                                                                                        │
+       └───────────────────────────────────── logs ─────────────────────────────────────────────┘
 
 It keeps no state of its own: the mirror comes from the chain, what was sent from the store. A step
 that fails, for whatever reason, is counted, told, and followed by the next one.
@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import structlog
@@ -21,7 +23,7 @@ import structlog
 from ballast import contracts
 from ballast.config import MarketParams
 from ballast.errors import BallastError, NodeError, NodeRefused, Reverted
-from ballast.keeper.actions import Action, Kind, halves, spread
+from ballast.keeper.actions import Action, Kind, forced_closes, halves
 from ballast.keeper.blocks import Block
 from ballast.keeper.follower import Follower
 from ballast.keeper.metrics import Metrics
@@ -29,7 +31,8 @@ from ballast.keeper.planner import Batch, Plan, PlanSettings, Situation, gas_quo
 from ballast.keeper.rpc import Head, Rpc
 from ballast.keeper.sender import DAY, HOUR, NotSent, Sender
 from ballast.keeper.sent import PENDING
-from ballast.keeper.trial import Outraced, Trial
+from ballast.keeper.trial import Outraced, Trial, Tried
+from ballast.keeper.turns import Turns
 from ballast.mirror import WAD
 from ballast.model import grid
 from ballast.signing import owner_of
@@ -37,15 +40,22 @@ from ballast.signing import owner_of
 _ENOUGH = ("in flight", "budget", "fee", "refused")
 """Why nothing more is tried at this block."""
 _PARAMETERS = frozenset({"MarketSet", "AdlSet", "OperatorSet"})
+_FORCED = frozenset({"Liquidated", "Deleveraged"})
+WAVE = 16
+"""Actions tried out at once; they are sent before the next ones are tried."""
+SENDERS_OF = 16
+"""Blocks whose transactions are read to see who else is a keeper, at one look at most."""
 _log = structlog.get_logger("keeper")
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How often the keeper looks for a new block, and without one for how long it is well."""
+    """How often the keeper looks for a new block, and without one for how long it is well; how long
+    one of its rivals' turns is."""
 
     poll_seconds: float = 1.0
     max_lag_seconds: float = 60.0
+    turn_seconds: float = 0.5
 
 
 class Keeper:
@@ -70,6 +80,8 @@ class Keeper:
         self._follower, self._rpc, self._trial, self._sender = follower, rpc, trial, sender
         self._settings, self._native_market = settings, native_market
         self._pace = pace or Pace()
+        self._turns = Turns(trial.address)
+        self._left: set[bytes] = set()
         self._params: dict[int, MarketParams] = {}
         self._adl_params = 0, 0
         self._batch: Batch | None = None
@@ -126,7 +138,9 @@ class Keeper:
         Raises whatever goes wrong: what was sent stays sent, and the next step begins anew.
         """
         began = time.monotonic()
-        self._learn(self._follower.catch_up())
+        blocks = self._follower.catch_up()
+        self._learn(blocks)
+        self._see_rivals(blocks)
         at = self._follower.head
         if at.hash == self._seen:
             return None
@@ -147,11 +161,12 @@ class Keeper:
         self._show(now, made)
         for action in made.actions:
             self.metrics.planned.labels(action.kind).inc()
+        self._left = set()
         try:
-            for action in spread(made.actions, self._trial.address):
-                self._do(action, head, now, settings)
+            self._take_turns(made.actions, head, now, settings)
         except NotSent as error:
             _log.warning("no more at this block", why=error.why, text=str(error))
+        self._turns.leave(self._left)
         if self._sender is not None:
             self._count(self._sender)
         return made
@@ -172,6 +187,7 @@ class Keeper:
             rows = self._sender.busy(head.number)
             own = frozenset(bytes.fromhex(name) for row in rows for name in row.accounts)
             busy = own | self._sender.claimed(head)
+            self._turns.begin(head.number, head.hash, *self._sender.lately())
             bound = sum(row.margin_quote for row in rows)
         now = Situation(
             columns=self._follower.columns,
@@ -185,37 +201,81 @@ class Keeper:
             bound_quote=bound,
             batch=self._batch,
         )
-        return now, settings
+        return (now if self._sender is None else replace(now, wait=self._turns.wait)), settings
 
-    def _do(self, action: Action, head: Head, now: Situation, settings: PlanSettings) -> None:
-        """Try an action out and send it; a batch that does not pass, half by half. Raises `NotSent`
+    def _take_turns(
+        self, planned: Sequence[Action], head: Head, now: Situation, settings: PlanSettings
+    ) -> None:
+        """Each action when its turn has come; those left at a new block are planned anew."""
+        began = time.monotonic()
+        for turns, due in groupby(planned, key=lambda action: action.wait):
+            if turns:
+                time.sleep(max(0.0, began + turns * self._pace.turn_seconds - time.monotonic()))
+                latest = self._rpc.head()
+                if latest is None or latest.hash != head.hash:
+                    later = [action for action in planned if action.wait >= turns]
+                    self._left.update(name for action in later for name in action.accounts)
+                    return
+            self._do(due, head, now, settings)
+
+    def _do(
+        self, due: Iterable[Action], head: Head, now: Situation, settings: PlanSettings
+    ) -> None:
+        """Try actions out and send them; a batch that does not pass, half by half. Raises `NotSent`
         where nothing more is to be tried at this block."""
+        waiting = deque(due)
+        while waiting:
+            wave = [waiting.popleft() for _ in range(min(WAVE, len(waiting)))]
+            parts: list[Action] = []
+            for action, found in zip(wave, self._tried(wave), strict=True):
+                parts += self._send(action, found, head, now, settings)
+            waiting.extendleft(reversed(parts))
+
+    def _tried(self, wave: Sequence[Action]) -> list[Tried | BallastError]:
+        """What is in the pool counted in; but not for what others only seem to be at."""
+        overdue = {a.key for a in wave if any(map(self._turns.is_overdue, a.accounts))}
+        found = dict[str, Tried | BallastError]()
+        for at, some in (
+            ("pending", [a for a in wave if a.key not in overdue]),
+            ("latest", [a for a in wave if a.key in overdue]),
+        ):
+            found |= zip((a.key for a in some), self._trial.each(some, at), strict=True)
+        return [found[action.key] for action in wave]
+
+    def _send(
+        self,
+        action: Action,
+        found: Tried | BallastError,
+        head: Head,
+        now: Situation,
+        settings: PlanSettings,
+    ) -> list[Action]:
+        """Send an action that was tried out; its halves where that, or it, does not pass. Raises
+        `NotSent` where nothing more is to be tried at this block."""
         try:
-            needed = self._trial.needed(action)
-            self._check_profit(action, needed, now, settings)
+            if not isinstance(found, Tried):
+                raise found
+            self._left |= set(action.accounts) - set(found.action.accounts)
+            action = found.action
+            self._check_profit(action, found.gas, now, settings)
             if self._sender is None:
-                _log.info("would send", **_told(action), gas=needed)
-                return
-            row = self._sender.send(action, needed, head)
+                _log.info("would send", **_told(action), gas=found.gas)
+                return []
+            row = self._sender.send(action, found.gas, head)
         except NotSent as error:
             self._leave(action, error.why, str(error))
             if error.why in _ENOUGH:
                 raise
-            if error.why == "gas":
-                self._do_halves(action, head, now, settings)
+            return halves(action) if error.why == "gas" else []
         except Outraced as error:
+            self._left |= set(action.accounts)
             self._leave(action, "outraced", str(error))
+            return []
         except (Reverted, NodeRefused) as error:
             self._leave(action, "would fail", str(error))
-            self._do_halves(action, head, now, settings)
-        else:
-            self._last_action = {**_told(action), "hash": row.hashes[-1], "block": head.number}
-
-    def _do_halves(
-        self, action: Action, head: Head, now: Situation, settings: PlanSettings
-    ) -> None:
-        for part in halves(action):
-            self._do(part, head, now, settings)
+            return halves(action)
+        self._last_action = {**_told(action), "hash": row.hashes[-1], "block": head.number}
+        return []
 
     def _check_profit(
         self, action: Action, needed: int, now: Situation, settings: PlanSettings
@@ -243,6 +303,7 @@ class Keeper:
             known &= not block.is_rewind and not names & _PARAMETERS
         if known:
             return
+        self._params = {}
         house = contracts.interface(contracts.CLEARINGHOUSE)
 
         def view(name: str, *args: Any) -> Any:
@@ -261,6 +322,21 @@ class Keeper:
             is_allowed = view("operator_expiry", owner, target) > self._follower.head.timestamp
             can_allow = self._sender is not None and self._sender.address == owner
             self._batch = Batch(target, is_allowed) if is_allowed or can_allow else None
+
+    def _see_rivals(self, blocks: Iterable[Block]) -> None:
+        """Who closes whose positions, by what these blocks hold."""
+        forced: list[int] = []
+        for block in blocks:
+            events = [event for found in block.transactions for event in found.events]
+            closed = {event.account for event in events if event.name in _FORCED}
+            if closed:
+                self._turns.moved(closed)
+                forced.append(block.number)
+        record = self._follower.record.contracts
+        places = contracts.CLEARINGHOUSE, contracts.LIQUIDATION_BATCH
+        targets = {record[place].lower() for place in places if place in record}
+        for number in forced[-SENDERS_OF:] if self._sender is not None else ():
+            self._turns.saw(self._rpc.senders(number, targets, forced_closes()), number)
 
     def _show(self, now: Situation, made: Plan) -> None:
         at, metrics = self._follower.head, self.metrics

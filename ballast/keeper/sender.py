@@ -31,13 +31,11 @@ from ballast.keeper.claims import Claims
 from ballast.keeper.rpc import Head, Rpc
 from ballast.keeper.sent import PENDING, WATCHED, Outcome, Sent, State
 from ballast.keeper.store import Base
-from ballast.keeper.trial import Outraced, Trial
+from ballast.keeper.trial import MAX_GAS, Outraced, Trial, did_something
 
 HOUR = 3_600
 DAY = 86_400
 TRANSFER_GAS = 21_000
-MAX_GAS = 15_000_000
-"""Below what one transaction may use where the chain bounds it (2^24)."""
 GAS_MARGIN_PERCENT = 30
 GAS_SPARE = 150_000
 """A call that meets another price or another bucket than when it was tried out needs more by whole
@@ -176,6 +174,15 @@ class Sender:
             for gas, price in session.execute(used):
                 total += (gas or 0) * (price or 0)
         return total
+
+    def lately(self) -> tuple[int, int]:
+        """How many of this sender's transactions were mined in the last hour, and how many of them
+        found nothing left to do."""
+        asked = self._mine().where(Sent.state.in_((State.MINED, State.FINAL)))
+        recent = asked.where(Sent.updated_at >= self._now() - HOUR)
+        with Session(self._store) as session:
+            outcomes = list(session.scalars(recent.with_only_columns(Sent.outcome)))
+        return len(outcomes), outcomes.count(Outcome.OUTRACED)
 
     def gas_price(self, head: Head) -> int:
         """What a gas likely costs, wei."""
@@ -377,7 +384,7 @@ class Sender:
         if cancelled:
             return Outcome.CANCELLED, row.reason
         if int(receipt["status"], 16) == 1:
-            if receipt["logs"]:
+            if did_something(receipt["logs"]):
                 return Outcome.DONE, ""
             return Outcome.OUTRACED, "it found nothing to do"
         if (row.gas_used or 0) >= row.gas * ALL_GAS_SHARE:

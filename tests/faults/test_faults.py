@@ -24,6 +24,8 @@ MINUTES = 10
 LONGEST_SECONDS = 60 * MINUTES
 IDLE_SHARE = 0.35
 """Of a keeper's transactions so many may come to nothing because a price came first."""
+TURN_SECONDS, BEAT_SECONDS = 0.25, 1.0
+"""Of rivals: a block has room for their turns."""
 OUTAGE_SECONDS = 400
 """Past the 300 seconds after which a price is stale."""
 
@@ -119,12 +121,12 @@ def test_reorganisations_of_five_blocks(cast: Cast, stage: Stage, size: Size) ->
 @pytest.mark.parametrize("count", [2, 5])
 def test_competing_keepers(cast: Cast, size: Size, count: int) -> None:
     # Re-ranking earns nothing: who competes leaves it to one (docs/KEEPERS.md).
-    act = cast(count, options=replace(OPTIONS, max_refresh=0))
-    act.crash(size.minutes)
-    act.calm()
+    act = cast(count, options=replace(OPTIONS, max_refresh=0, turn=TURN_SECONDS))
+    act.crash(size.minutes, beat=BEAT_SECONDS)
+    act.calm(beat=BEAT_SECONDS)
     act.end()
-    # Of those that try the same at the same moment all but one are late; of the rest as above.
-    print(act.audit((count - 1 + IDLE_SHARE) / count))
+    print(act.audit(IDLE_SHARE))
+    print(act.told(act.nothing_was_lost_to_rivals()))
 
 
 def test_gas_a_hundred_times_as_dear(cast: Cast, stage: Stage, size: Size) -> None:
