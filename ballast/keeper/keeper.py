@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -22,7 +22,7 @@ import structlog
 
 from ballast import contracts
 from ballast.config import MarketParams
-from ballast.errors import BallastError, NodeError, NodeRefused, Reverted
+from ballast.errors import BallastError, NodeError
 from ballast.keeper.actions import Action, Kind, forced_closes, halves
 from ballast.keeper.blocks import Block
 from ballast.keeper.follower import Follower
@@ -30,7 +30,7 @@ from ballast.keeper.metrics import Metrics
 from ballast.keeper.planner import Batch, Plan, PlanSettings, Situation, gas_quote, plan
 from ballast.keeper.rpc import Head, Rpc
 from ballast.keeper.sender import DAY, HOUR, NotSent, Sender
-from ballast.keeper.sent import PENDING
+from ballast.keeper.sent import PENDING, Sent
 from ballast.keeper.trial import Outraced, Trial, Tried
 from ballast.keeper.turns import Turns
 from ballast.mirror import WAD
@@ -226,10 +226,7 @@ class Keeper:
         waiting = deque(due)
         while waiting:
             wave = [waiting.popleft() for _ in range(min(WAVE, len(waiting)))]
-            parts: list[Action] = []
-            for action, found in zip(wave, self._tried(wave), strict=True):
-                parts += self._send(action, found, head, now, settings)
-            waiting.extendleft(reversed(parts))
+            waiting.extendleft(reversed(self._send(wave, head, now, settings)))
 
     def _tried(self, wave: Sequence[Action]) -> list[Tried | BallastError]:
         """What is in the pool counted in; but not for what others only seem to be at."""
@@ -243,53 +240,61 @@ class Keeper:
         return [found[action.key] for action in wave]
 
     def _send(
-        self,
-        action: Action,
-        found: Tried | BallastError,
-        head: Head,
-        now: Situation,
-        settings: PlanSettings,
+        self, wave: Sequence[Action], head: Head, now: Situation, settings: PlanSettings
     ) -> list[Action]:
-        """Send an action that was tried out; its halves where that, or it, does not pass. Raises
-        `NotSent` where nothing more is to be tried at this block."""
-        try:
-            if not isinstance(found, Tried):
-                raise found
-            self._left |= set(action.accounts) - set(found.action.accounts)
-            action = found.action
-            self._check_profit(action, found.gas, now, settings)
-            if self._sender is None:
-                _log.info("would send", **_told(action), gas=found.gas)
-                return []
-            row = self._sender.send(action, found.gas, head)
-        except NotSent as error:
-            self._leave(action, error.why, str(error))
-            if error.why in _ENOUGH:
-                raise
-            return halves(action) if error.why == "gas" else []
-        except Outraced as error:
-            self._left |= set(action.accounts)
-            self._leave(action, "outraced", str(error))
-            return []
-        except (Reverted, NodeRefused) as error:
-            self._leave(action, "would fail", str(error))
-            return halves(action)
-        self._last_action = {**_told(action), "hash": row.hashes[-1], "block": head.number}
-        return []
+        """Try actions out, and send those that pass; the halves of the others. Raises `NotSent`
+        where nothing more is to be tried at this block."""
+        tried = self._tried(wave)
+        found = [self._checked(*pair, now, settings) for pair in zip(wave, tried, strict=True)]
+        passed = [(one.action, one.gas) for one in found if isinstance(one, Tried)]
+        if self._sender is None:
+            for action, gas in passed:
+                _log.info("would send", **_told(action), gas=gas)
+            answers: Iterator[Sent | NotSent | None] = iter([None] * len(passed))
+        else:
+            answers = iter(self._sender.send_all(passed, head))
+        again: list[Action] = []
+        enough: NotSent | None = None
+        for action, one in zip(wave, found, strict=True):
+            answer = next(answers) if isinstance(one, Tried) else one
+            if isinstance(answer, Sent):
+                sent = {"hash": answer.hashes[-1], "block": head.number}
+                self._last_action = _told(action) | sent
+            elif answer is not None:
+                again += self._leave(action, answer)
+                if isinstance(answer, NotSent) and answer.why in _ENOUGH:
+                    enough = enough or answer
+        if enough is not None:
+            raise enough
+        return again
 
-    def _check_profit(
-        self, action: Action, needed: int, now: Situation, settings: PlanSettings
-    ) -> None:
-        if action.kind is not Kind.LIQUIDATE:
-            return
-        cost = gas_quote(needed, now.gas_price, settings.native_quote)
-        if action.reward_quote - cost <= settings.min_profit_quote:
-            brings = f"brings {action.reward_quote / WAD:.4f} quote, costs {cost / WAD:.4f}"
-            raise NotSent("unprofitable", brings)
+    def _checked(
+        self, action: Action, tried: Tried | BallastError, now: Situation, settings: PlanSettings
+    ) -> Tried | BallastError:
+        """What was tried out, unless it does not pay; what others are at is noted."""
+        if not isinstance(tried, Tried):
+            if isinstance(tried, Outraced):
+                self._left.update(action.accounts)
+            return tried
+        self._left |= set(action.accounts) - set(tried.action.accounts)
+        if tried.action.kind is not Kind.LIQUIDATE:
+            return tried
+        reward = tried.action.reward_quote
+        cost = gas_quote(tried.gas, now.gas_price, settings.native_quote)
+        if reward - cost > settings.min_profit_quote:
+            return tried
+        return NotSent("unprofitable", f"brings {reward / WAD:.4f} quote, costs {cost / WAD:.4f}")
 
-    def _leave(self, action: Action, why: str, text: str) -> None:
+    def _leave(self, action: Action, error: BallastError) -> list[Action]:
+        """Count and tell what is not sent; its halves where they may be."""
+        why = "would fail"
+        if isinstance(error, NotSent):
+            why = error.why
+        elif isinstance(error, Outraced):
+            why = "outraced"
         self.metrics.not_sent.labels(action.kind, why).inc()
-        _log.info("not sent", **_told(action), why=why, text=text)
+        _log.info("not sent", **_told(action), why=why, text=str(error))
+        return halves(action) if why in ("gas", "would fail") else []
 
     # What it knows beside the mirror
 

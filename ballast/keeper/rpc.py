@@ -138,6 +138,12 @@ class Rpc(Node):
         """Hand a signed transaction in; its hash."""
         return str(self.ask("eth_sendRawTransaction", raw))
 
+    def send_all(self, raws: Sequence[str]) -> list[NodeRefused | None]:
+        """Hand signed transactions in together; of each why it was refused, asked once."""
+        calls = [("eth_sendRawTransaction", (raw,)) for raw in raws]
+        answers = self._retrying(self.ask_many, calls)
+        return [answer if isinstance(answer, NodeRefused) else None for answer in answers]
+
 
 def _simulated(call: dict[str, Any]) -> Simulated:
     used = int(call["gasUsed"], 16)

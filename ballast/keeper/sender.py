@@ -15,7 +15,7 @@ goes on where it was.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +109,24 @@ class _Asked:
     block: str
     tip: int
     nonce: int
+
+
+@dataclass
+class _Room:
+    """What there is room for: keys and number of what is pending, wei spent in the last so many
+    seconds (as `Sender.spent`), the next nonce."""
+
+    keys: set[str]
+    count: int
+    spent: dict[int, int]
+    nonce: int
+
+    def take(self, row: Sent) -> None:
+        """A row more is pending."""
+        self.keys.add(row.key)
+        self.count += 1
+        self.nonce += 1
+        self.spent = {time: wei + row.gas * row.max_fee for time, wei in self.spent.items()}
 
 
 class Sender:
@@ -209,23 +227,55 @@ class Sender:
     def send(self, action: Action, needed: int, head: Head) -> Sent:
         """Send an action that needs so much gas (`Trial.needed`). Raises `NotSent`; what was handed
         in without an answer is seen through by `check`."""
-        pending = self.rows(*PENDING)
-        if any(row.key == action.key for row in pending):
+        (found,) = self.send_all([(action, needed)], head)
+        if isinstance(found, NotSent):
+            raise found
+        return found
+
+    def send_all(self, wanted: Sequence[tuple[Action, int]], head: Head) -> list[Sent | NotSent]:
+        """`send` of several, in their order: written down together, and handed in together."""
+        room = self._room(head)
+        found: list[Sent | NotSent] = []
+        for action, needed in wanted:
+            try:
+                found.append(self._row(action, needed, head, room))
+            except NotSent as error:
+                found.append(error)
+        rows = [row for row in found if isinstance(row, Sent)]
+        self._save(*rows)
+        for row, refusal in zip(rows, self._hand_in_all(rows, head), strict=True):
+            if refusal is None:
+                self._tell("sent", row)
+            else:
+                found[found.index(row)] = refusal
+        return found
+
+    def _room(self, head: Head) -> _Room:
+        """What there is room for now."""
+        watched = self.rows(*WATCHED)
+        pending = [row for row in watched if row.state in PENDING]
+        return _Room(
+            keys={row.key for row in pending},
+            count=len(pending),
+            spent={seconds: self.spent(seconds) for seconds in (HOUR, DAY)},
+            nonce=max([self._at(head).nonce, *(row.nonce + 1 for row in watched)]),
+        )
+
+    def _row(self, action: Action, needed: int, head: Head, room: _Room) -> Sent:
+        """A new transaction, signed, which takes its part of the room. Raises `NotSent`."""
+        if action.key in room.keys:
             raise NotSent("busy", "the same is under way")
-        if len(pending) >= self.settings.max_in_flight:
-            raise NotSent("in flight", f"{len(pending)} transactions are under way")
+        if room.count >= self.settings.max_in_flight:
+            raise NotSent("in flight", f"{room.count} transactions are under way")
         gas = self._gas_limit(action, needed)
         fees = self.fees(head)
-        self._afford(action.kind, gas * fees.most)
-        taken = [row.nonce for row in self.rows(*WATCHED)]
-        nonce = max([self._at(head).nonce, *(n + 1 for n in taken)])
+        self._afford(action.kind, gas * fees.most, room.spent)
         if not self._claims.take(action.accounts, head):
             raise NotSent("claimed", "another keeper is at one of its accounts")
-        now = self._now()
         row = Sent(
             chain_id=self._chain_id,
             sender=self.address,
-            nonce=nonce,
+            nonce=room.nonce,
             key=action.key,
             kind=action.kind,
             accounts=[account.hex() for account in action.accounts],
@@ -243,23 +293,50 @@ class Sender:
             bumps=0,
             outcome=Outcome.OPEN,
             reason="",
-            created_at=now,
+            created_at=self._now(),
         )
         self._sign(row, fees.most, fees.tip)
-        self._save(row)
+        room.take(row)
+        return row
+
+    def _hand_in_all(self, rows: Sequence[Sent], head: Head) -> list[NotSent | None]:
+        """Give new transactions to the node together, and those it did not take at once (or one
+        that is alone) by themselves; why they are not sent."""
+        if len(rows) < 2:
+            return [self._hand_in_alone(row, head, is_last=True) for row in rows]
+        try:
+            answers = self._rpc.send_all([row.raw for row in rows])
+        except NodeError as error:
+            return [NotSent("no answer", f"handed in, without an answer: {error}")] * len(rows)
+        taken = [row for row, answer in zip(rows, answers, strict=True) if answer is None]
+        for row in taken:
+            row.state = State.SENT
+        self._save(*taken)
+        found: list[NotSent | None] = []
+        # The last first: a nonce is free again only if none after it is used.
+        for row, answer in zip(reversed(rows), reversed(answers), strict=True):
+            last = all(error is not None and error.why == "refused" for error in found)
+            found.append(None if answer is None else self._hand_in_alone(row, head, last))
+        return found[::-1]
+
+    def _hand_in_alone(self, row: Sent, head: Head, is_last: bool) -> NotSent | None:
         try:
             self._hand_in(row)
         except NodeRefused as error:
-            if not _says(error, FEE_TOO_LOW):
+            if _says(error, FEE_TOO_LOW):
+                return None
+            refused = NotSent("refused", f"the node refuses it: {error.words}")
+            if is_last:
                 # Nobody has this transaction: its nonce is free again.
                 row.state, row.outcome, row.reason = State.DROPPED, Outcome.REFUSED, error.words
                 self._save(row)
                 self._claims.release(_accounts(row))
-                raise NotSent("refused", f"the node refuses it: {error.words}") from error
+            else:
+                self._replace(row, head, str(refused), is_pooled=False)
+            return refused
         except NodeError as error:
-            raise NotSent("no answer", f"handed in, without an answer: {error}") from error
-        self._tell("sent", row)
-        return row
+            return NotSent("no answer", f"handed in, without an answer: {error}")
+        return None
 
     def _gas_limit(self, action: Action, needed: int) -> int:
         """Some more than it needs now, and half as much again for each time that it ran out."""
@@ -285,12 +362,13 @@ class Sender:
                     found.append(row.outcome)
         return found
 
-    def _afford(self, kind: str, more: int) -> None:
-        """Raises `NotSent` where so much more (wei) is beyond what may be spent."""
+    def _afford(self, kind: str, more: int, spent_in: Mapping[int, int]) -> None:
+        """Raises `NotSent` where so much more (wei) is beyond what may be spent, after what was
+        spent in so many seconds."""
         part = 2 if kind in MINOR else 1
         limits = (DAY, self.settings.max_spend_day), (HOUR, self.settings.max_spend_hour)
         for seconds, limit in limits:
-            spent = self.spent(seconds)
+            spent = spent_in[seconds]
             if spent + more > limit // part:
                 text = f"{spent} of {limit // part} wei are spent in {seconds} s, this costs {more}"
                 raise NotSent("budget", f"{text}: see --max-spend")
@@ -466,7 +544,7 @@ class Sender:
         more = most * (TRANSFER_GAS if cancel else row.gas) - set_aside
         try:
             if more > 0:
-                self._afford(row.kind, more)
+                self._afford(row.kind, more, {time: self.spent(time) for time in (HOUR, DAY)})
         except NotSent as error:
             _log.warning("stuck", nonce=row.nonce, why=str(error))
             return
@@ -486,10 +564,11 @@ class Sender:
     def _mine(self) -> Any:
         return select(Sent).where(Sent.chain_id == self._chain_id, Sent.sender == self.address)
 
-    def _save(self, row: Sent) -> None:
-        row.updated_at = self._now()
+    def _save(self, *rows: Sent) -> None:
         with Session(self._store, expire_on_commit=False) as session, session.begin():
-            session.merge(row) if row.id else session.add(row)
+            for row in rows:
+                row.updated_at = self._now()
+                session.merge(row) if row.id else session.add(row)
 
     def _tell(self, what: str, row: Sent) -> None:
         self._events.append(Event(what, row))

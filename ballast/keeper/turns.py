@@ -77,7 +77,8 @@ class Turns:
 
     def is_overdue(self, account: bytes) -> bool:
         """Whether an account was left to others for so long that they cannot be relied on."""
-        return self._left.get(account, 0) >= PATIENCE + self._place(account)
+        left = self._left.get(account, 0)
+        return left >= PATIENCE and left >= PATIENCE + self._place(account)
 
     def leave(self, accounts: Iterable[bytes]) -> None:
         """At this block these accounts were left to others, and no more."""
