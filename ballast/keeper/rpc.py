@@ -125,6 +125,17 @@ class Rpc(Node):
             if (sent.get("to") or "").lower() in targets and sent["input"][:10] in selectors
         }
 
+    def receipts(self, hashes: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The receipts of those transactions that are in the chain, in one question."""
+        calls = [("eth_getTransactionReceipt", (name,)) for name in hashes]
+        found: dict[str, dict[str, Any]] = {}
+        for name, answer in zip(hashes, self._retrying(self.ask_many, calls), strict=True):
+            if isinstance(answer, NodeRefused):
+                answer = self.receipt(name)
+            if answer and answer.get("blockNumber"):
+                found[name] = answer
+        return found
+
     def receipt(self, transaction_hash: str) -> dict[str, Any] | None:
         """A transaction's receipt, None while it is not in the chain."""
         found: dict[str, Any] | None = self.ask("eth_getTransactionReceipt", transaction_hash)

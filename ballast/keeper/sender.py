@@ -411,15 +411,20 @@ class Sender:
             return
         used = self._rpc.nonce(self.address)
         hashes: dict[int, str | None] = {}
+        standing = {
+            row.id for row in rows if row.state == State.MINED and self._stands(row, hashes)
+        }
+        open_hashes = [name for row in rows if row.id not in standing for name in row.hashes]
+        receipts = self._rpc.receipts(open_hashes)
         for row in rows:
-            if row.state == State.MINED and self._stands(row, hashes):
+            if row.id in standing:
                 if head.number - (row.block_number or 0) >= self.settings.confirmations:
                     row.state = State.FINAL
                     self._save(row)
                 continue
-            receipt = self._receipt(row)
-            if receipt is not None:
-                self._mined(row, receipt)
+            mined = [receipts[name] for name in row.hashes if name in receipts]
+            if mined:
+                self._mined(row, mined[-1])
                 continue
             if row.state == State.MINED:
                 self._undo(row, head)
@@ -436,13 +441,6 @@ class Sender:
             block = self._rpc.head(number)
             hashes[number] = block.hash if block else None
         return hashes[number] == row.block_hash
-
-    def _receipt(self, row: Sent) -> dict[str, Any] | None:
-        for known in reversed(row.hashes):
-            receipt = self._rpc.receipt(known)
-            if receipt is not None:
-                return receipt
-        return None
 
     def _mined(self, row: Sent, receipt: dict[str, Any]) -> None:
         before = row.outcome
