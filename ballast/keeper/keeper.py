@@ -26,10 +26,11 @@ from ballast.errors import BallastError, NodeError
 from ballast.keeper.actions import Action, Kind, forced_closes, halves
 from ballast.keeper.blocks import Block
 from ballast.keeper.follower import Follower
+from ballast.keeper.history import DAY, HOUR
 from ballast.keeper.metrics import Metrics
 from ballast.keeper.planner import Batch, Plan, PlanSettings, Situation, gas_quote, plan
 from ballast.keeper.rpc import Head, Rpc
-from ballast.keeper.sender import DAY, HOUR, NotSent, Sender
+from ballast.keeper.sender import NotSent, Sender
 from ballast.keeper.sent import PENDING, Sent
 from ballast.keeper.trial import Outraced, Trial, Tried
 from ballast.keeper.turns import Turns

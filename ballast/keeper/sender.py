@@ -22,19 +22,16 @@ from typing import Any
 import structlog
 from eth_account.signers.local import LocalAccount
 from eth_typing import HexStr
-from sqlalchemy import Engine, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine
 
 from ballast.errors import BallastError, NodeError, NodeRefused, Reverted
 from ballast.keeper.actions import Action, Kind
 from ballast.keeper.claims import Claims
+from ballast.keeper.history import DAY, HOUR, History
 from ballast.keeper.rpc import Head, Rpc
 from ballast.keeper.sent import PENDING, WATCHED, Outcome, Sent, State
-from ballast.keeper.store import Base
 from ballast.keeper.trial import MAX_GAS, Outraced, Trial, did_something
 
-HOUR = 3_600
-DAY = 86_400
 TRANSFER_GAS = 21_000
 GAS_MARGIN_PERCENT = 30
 GAS_SPARE = 150_000
@@ -50,7 +47,6 @@ ALL_GAS_SHARE = 0.95
 """A failed transaction that used more than this of its gas ran out of it."""
 MINOR = (Kind.SETTLE, Kind.REFRESH)
 """What may use up half of the budget only: a crash finds the other half."""
-VAIN = (Outcome.OUT_OF_GAS, Outcome.FAILED, Outcome.OUTRACED)
 ENTERED = ("already known", "already imported", "known transaction", "already in mempool")
 NONCE_USED = ("nonce too low", "nonce is too low", "old nonce")
 FEE_TOO_LOW = ("underpriced", "less than block base fee", "fee too low", "below base fee")
@@ -129,7 +125,7 @@ class _Room:
         self.spent = {time: wei + row.gas * row.max_fee for time, wei in self.spent.items()}
 
 
-class Sender:
+class Sender(History):
     """One signer on one chain. Not for several threads.
 
     `now` gives Unix seconds. The chain's id is asked once. Raises `NodeError` where the node gives
@@ -144,12 +140,10 @@ class Sender:
         settings: SendSettings,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.address = str(key.address)
+        super().__init__(store, rpc.chain_id(), str(key.address), now)
         self.settings = settings
-        self._rpc, self._key, self._store, self._now = rpc, key, store, now
+        self._rpc, self._key = rpc, key
         self._trial = Trial(rpc, self.address)
-        Base.metadata.create_all(store)
-        self._chain_id = rpc.chain_id()
         self._claims = Claims(store, self._chain_id, self.address)
         self._events: list[Event] = []
         self._asked = _Asked("", 0, 0)
@@ -161,46 +155,9 @@ class Sender:
         found, self._events = self._events, []
         return found
 
-    def rows(self, *states: str) -> list[Sent]:
-        """This sender's rows in some states (all, by default), by nonce."""
-        with Session(self._store, expire_on_commit=False) as session:
-            asked = self._mine()
-            if states:
-                asked = asked.where(Sent.state.in_(states))
-            return list(session.scalars(asked.order_by(Sent.nonce, Sent.id)))
-
-    def busy(self, seen_block: int) -> list[Sent]:
-        """Rows whose effect a mirror as of `seen_block` does not show yet."""
-        return [
-            row
-            for row in self.rows(*WATCHED)
-            if row.state in PENDING or (row.block_number or 0) > seen_block
-        ]
-
     def claimed(self, head: Head) -> frozenset[bytes]:
         """Accounts that another keeper with the same database is at, for a mirror at a head."""
         return self._claims.others(head)
-
-    def spent(self, seconds: int) -> int:
-        """Wei spent in the last so many seconds, with all that what is pending may still cost."""
-        total = sum(row.gas * row.max_fee for row in self.rows(*PENDING))
-        recent = self._mine().where(Sent.updated_at >= self._now() - seconds)
-        used = recent.where(Sent.gas_used.is_not(None)).with_only_columns(
-            Sent.gas_used, Sent.gas_price
-        )
-        with Session(self._store) as session:
-            for gas, price in session.execute(used):
-                total += (gas or 0) * (price or 0)
-        return total
-
-    def lately(self) -> tuple[int, int]:
-        """How many of this sender's transactions were mined in the last hour, and how many of them
-        found nothing left to do."""
-        asked = self._mine().where(Sent.state.in_((State.MINED, State.FINAL)))
-        recent = asked.where(Sent.updated_at >= self._now() - HOUR)
-        with Session(self._store) as session:
-            outcomes = list(session.scalars(recent.with_only_columns(Sent.outcome)))
-        return len(outcomes), outcomes.count(Outcome.OUTRACED)
 
     def gas_price(self, head: Head) -> int:
         """What a gas likely costs, wei."""
@@ -242,7 +199,7 @@ class Sender:
             except NotSent as error:
                 found.append(error)
         rows = [row for row in found if isinstance(row, Sent)]
-        self._save(*rows)
+        self.save(*rows)
         for row, refusal in zip(rows, self._hand_in_all(rows, head), strict=True):
             if refusal is None:
                 self._tell("sent", row)
@@ -311,7 +268,7 @@ class Sender:
         taken = [row for row, answer in zip(rows, answers, strict=True) if answer is None]
         for row in taken:
             row.state = State.SENT
-        self._save(*taken)
+        self.save(*taken)
         found: list[NotSent | None] = []
         # The last first: a nonce is free again only if none after it is used.
         for row, answer in zip(reversed(rows), reversed(answers), strict=True):
@@ -329,7 +286,7 @@ class Sender:
             if is_last:
                 # Nobody has this transaction: its nonce is free again.
                 row.state, row.outcome, row.reason = State.DROPPED, Outcome.REFUSED, error.words
-                self._save(row)
+                self.save(row)
                 self._claims.release(_accounts(row))
             else:
                 self._replace(row, head, str(refused), is_pooled=False)
@@ -342,25 +299,13 @@ class Sender:
         """Some more than it needs now, and half as much again for each time that it ran out."""
         if needed > MAX_GAS:
             raise NotSent("gas", f"{needed} gas is more than one transaction may use")
-        vain = self._in_vain(action.key)
+        vain = self.in_vain(action.key)
         if len(vain) >= ATTEMPTS:
             raise NotSent("in vain", f"it came to nothing {len(vain)} times: {', '.join(vain)}")
         short = vain.count(Outcome.OUT_OF_GAS)
         for _ in range(short):
             needed += needed // 2
         return min(needed * (100 + GAS_MARGIN_PERCENT) // 100 + GAS_SPARE, MAX_GAS)
-
-    def _in_vain(self, key: str) -> list[str]:
-        """The outcomes of an action, newest first, since it last did something."""
-        found: list[str] = []
-        asked = self._mine().where(Sent.key == key, Sent.updated_at >= self._now() - HOUR)
-        with Session(self._store) as session:
-            for row in session.scalars(asked.order_by(Sent.id.desc())):
-                if row.outcome == Outcome.DONE:
-                    break
-                if row.outcome in VAIN:
-                    found.append(row.outcome)
-        return found
 
     def _afford(self, kind: str, more: int, spent_in: Mapping[int, int]) -> None:
         """Raises `NotSent` where so much more (wei) is beyond what may be spent, after what was
@@ -400,7 +345,7 @@ class Sender:
             if not _says(error, (*ENTERED, *NONCE_USED)):
                 raise
         row.state = State.SENT
-        self._save(row)
+        self.save(row)
 
     # Seeing through
 
@@ -420,7 +365,7 @@ class Sender:
             if row.id in standing:
                 if head.number - (row.block_number or 0) >= self.settings.confirmations:
                     row.state = State.FINAL
-                    self._save(row)
+                    self.save(row)
                 continue
             mined = [receipts[name] for name in row.hashes if name in receipts]
             if mined:
@@ -450,7 +395,7 @@ class Sender:
         row.gas_used = int(receipt["gasUsed"], 16)
         row.gas_price = int(receipt["effectiveGasPrice"], 16)
         row.outcome, row.reason = self._outcome(row, receipt)
-        self._save(row)
+        self.save(row)
         self._claims.done(_accounts(row), row.block_number)
         if row.outcome != before:
             self._tell(row.outcome, row)
@@ -478,7 +423,7 @@ class Sender:
         row.state, row.outcome, row.reason = State.SENT, Outcome.OPEN, ""
         row.block_number = row.block_hash = row.gas_used = row.gas_price = None
         row.bumped_at = head.number
-        self._save(row)
+        self.save(row)
         self._tell("reorganised", row)
 
     def _missing(self, row: Sent, head: Head) -> None:
@@ -491,12 +436,12 @@ class Sender:
             row.reason = f"another transaction has nonce {row.nonce}"
             self._claims.release(_accounts(row))
             self._tell(row.outcome, row)
-        self._save(row)
+        self.save(row)
 
     def _pending(self, row: Sent, head: Head) -> None:
         if row.missing_since is not None:
             row.missing_since = None
-            self._save(row)
+            self.save(row)
         if not self._rpc.knows(row.hashes[-1]):
             useless = self._useless(row)
             if useless is None:
@@ -549,24 +494,13 @@ class Sender:
         row.reason = useless or row.reason
         row.bumped_at, row.bumps = head.number, row.bumps + 1
         self._sign(row, most, tip, cancel)
-        self._save(row)
+        self.save(row)
         self._tell("cancelled" if cancel else "bumped", row)
         try:
             self._hand_in(row)
         except NodeRefused as error:
             # An older version may just have been mined; else the next check hands it in again.
             _log.warning("replacement refused", nonce=row.nonce, words=error.words)
-
-    # Rows
-
-    def _mine(self) -> Any:
-        return select(Sent).where(Sent.chain_id == self._chain_id, Sent.sender == self.address)
-
-    def _save(self, *rows: Sent) -> None:
-        with Session(self._store, expire_on_commit=False) as session, session.begin():
-            for row in rows:
-                row.updated_at = self._now()
-                session.merge(row) if row.id else session.add(row)
 
     def _tell(self, what: str, row: Sent) -> None:
         self._events.append(Event(what, row))

@@ -13,8 +13,9 @@ import pytest
 
 from ballast.errors import NodeError, NodeRefused, Reverted
 from ballast.keeper.actions import Kind
+from ballast.keeper.history import DAY, HOUR
 from ballast.keeper.rpc import Rpc
-from ballast.keeper.sender import DAY, GAS_SPARE, HOUR, NotSent
+from ballast.keeper.sender import GAS_SPARE, NotSent
 from ballast.keeper.trial import Outraced
 from tests.support import flaky_rpc
 from tests.support.job import ETHER, SETTINGS, Site
