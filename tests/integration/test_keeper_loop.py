@@ -297,6 +297,22 @@ def test_a_node_without_a_pending_block(market: Live, tmp_path: Path) -> None:
     assert is_resolved(market)
 
 
+def test_a_node_that_cannot_try_many_at_once(market: Live, tmp_path: Path) -> None:
+    def no_simulation(exchange: flaky_rpc.Exchange) -> None:
+        if any(call["method"] == "eth_simulateV1" for call in exchange.calls):
+            exchange.refuse(-32601, "the method eth_simulateV1 does not exist")
+
+    with flaky_rpc.flaky_rpc(market.url) as proxy:
+        proxy.fault = no_simulation
+        hand = take(market, tmp_path, url=proxy.url)
+        crash(market)
+        hand.keeper.step()
+        assert is_resolved(market)
+        market.report({1: 95_000 * WAD})
+        hand.keeper.step()
+        assert proxy.asked["eth_simulateV1"] == 1
+
+
 def test_a_bait_in_the_pool_holds_an_account_back_for_some_blocks_only(
     market: Live, tmp_path: Path
 ) -> None:
