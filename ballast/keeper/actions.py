@@ -17,9 +17,6 @@ DELEVERAGE_MANY = 32
 LIQUIDATE_MANY = 8
 """Legs in one `liquidate_many`: the contract takes 32, but a third of a block is enough."""
 FOR_EVER = 2**256 - 1
-AS_URGENT = 8
-"""Of one kind so many, next to each other by urgency, may change places."""
-
 
 _LIQUIDATOR = slice(4 + 32, 4 + 64)
 """Where `liquidate_many`'s call data names the liquidator."""
@@ -66,7 +63,8 @@ class Action:
     `key` is the same for the same thing to be done: while one is under way no other is sent.
     `gas` is a guess; `reward_quote` is what the call is expected to bring its caller, WAD;
     `margin_quote` what of the liquidator's margin it will bind, WAD; `market` and `size` (base,
-    WAD) are set where a leg is meant, `parts` where several are, `tier` where a rank is.
+    WAD) are set where a leg is meant, `parts` where several are, `tier` where a rank is. `wait` are
+    the turns that others have before it (ballast/keeper/turns.py).
     """
 
     kind: Kind
@@ -81,6 +79,7 @@ class Action:
     size: int = 0
     tier: int = 0
     parts: tuple[Action, ...] = ()
+    wait: float = 0.0
 
 
 def deleverage(target: str, accounts: Sequence[bytes], reward_quote: int) -> Action:
@@ -116,12 +115,11 @@ def liquidate_many(batch: str, parts: Sequence[Action], liquidator: bytes) -> Ac
         return parts[0]
     kind = Kind.LIQUIDATE
     legs = [(part.accounts[0], part.market, part.size) for part in parts]
-    function = contracts.interface(contracts.LIQUIDATION_BATCH).function("liquidate_many", 2)
     accounts = tuple(part.accounts[0] for part in parts)
     return Action(
         kind,
         batch,
-        function.encode((legs, liquidator)),
+        _take_over_many().encode((legs, liquidator)),
         accounts,
         _key(kind, accounts, 0),
         sum(part.gas for part in parts),
@@ -163,17 +161,23 @@ def halves(action: Action) -> list[Action]:
     return [deleverage(action.target, part, share * len(part)) for part in parts]
 
 
-def spread(found: Sequence[Action], address: str) -> list[Action]:
-    """The same actions, those of one kind and about as urgent in an order of the sender's own: two
-    keepers that look at the same moment do not begin with the same."""
-    own = bytes.fromhex(address[2:])
+def taken_alone(action: Action, returned: bytes) -> Action:
+    """A batch of take-overs without those that were refused, as far as what it returned tells."""
+    if not action.parts:
+        return action
+    sizes = _take_over_many().decode(returned)
+    return liquidate_many(
+        action.target,
+        [part for part, size in zip(action.parts, sizes, strict=True) if size],
+        action.data[_LIQUIDATOR],
+    )
 
-    def place(numbered: tuple[int, Action]) -> tuple[int, bytes]:
-        number, action = numbered
-        return number // AS_URGENT, keccak(own + action.key.encode())
 
-    kinds = [[a for a in found if a.kind is kind] for kind in Kind]
-    return [action for some in kinds for _, action in sorted(enumerate(some), key=place)]
+def forced_closes() -> frozenset[str]:
+    """Selectors (`0x` and four bytes) of what closes others' positions: keepers alone call that."""
+    called = [_function(name, 1) for name in ("deleverage", "deleverage_many")]
+    called += [_function("liquidate", 4), _take_over_many()]
+    return frozenset("0x" + function.selector.hex() for function in called)
 
 
 def does_nothing(kind: Kind, returned: bytes) -> bool:
@@ -196,6 +200,10 @@ def _action(
 def _key(kind: Kind, accounts: Sequence[bytes], market: int) -> str:
     what = market.to_bytes(32, "big") + b"".join(sorted(accounts))
     return f"{kind}:{keccak(what)[:16].hex()}"
+
+
+def _take_over_many() -> Function:
+    return contracts.interface(contracts.LIQUIDATION_BATCH).function("liquidate_many", 2)
 
 
 def _function(name: str, arguments: int) -> Function:

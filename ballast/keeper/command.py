@@ -65,6 +65,7 @@ _OPTIONS = (
     click.option("--confirmations", default=12, show_default=True, type=click.IntRange(1)),
     click.option("--poll", default=1.0, show_default=True, type=click.FloatRange(0.05), help="s"),
     click.option("--max-lag", default=60.0, show_default=True, type=click.FloatRange(1), help="s"),
+    click.option("--turn", default=0.5, show_default=True, type=click.FloatRange(0), help="s"),
     click.option("--host", default="127.0.0.1", show_default=True, help="Of /health, /metrics."),
     click.option("--port", default=9464, show_default=True, type=click.IntRange(0, 65_535)),
     click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing."),

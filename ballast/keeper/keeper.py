@@ -1,8 +1,8 @@
 """The keeper's loop: at every new block follow, look, act, and see through what was sent.
 
-    Follower ──> Situation ──> planner ──> Trial (would it pass now?) ──> Sender ──> chain
-       ^                                                                              │
-       └──────────────────────────────── logs ────────────────────────────────────────┘
+    Follower ──> Situation ──> planner ──> Turns ──> Trial (would it pass now?) ──> Sender ──> chain
+       ^                                                                                        │
+       └───────────────────────────────────── logs ─────────────────────────────────────────────┘
 
 It keeps no state of its own: the mirror comes from the chain, what was sent from the store. A step
 that fails, for whatever reason, is counted, told, and followed by the next one.
@@ -12,24 +12,28 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import structlog
 
 from ballast import contracts
 from ballast.config import MarketParams
-from ballast.errors import BallastError, NodeError, NodeRefused, Reverted
-from ballast.keeper.actions import Action, Kind, halves, spread
+from ballast.errors import BallastError, NodeError
+from ballast.keeper.actions import Action, Kind, forced_closes, halves
 from ballast.keeper.blocks import Block
 from ballast.keeper.follower import Follower
+from ballast.keeper.history import DAY, HOUR
 from ballast.keeper.metrics import Metrics
 from ballast.keeper.planner import Batch, Plan, PlanSettings, Situation, gas_quote, plan
 from ballast.keeper.rpc import Head, Rpc
-from ballast.keeper.sender import DAY, HOUR, NotSent, Sender
-from ballast.keeper.sent import PENDING
-from ballast.keeper.trial import Outraced, Trial
+from ballast.keeper.sender import NotSent, Sender
+from ballast.keeper.sent import PENDING, Sent
+from ballast.keeper.trial import Outraced, Trial, Tried
+from ballast.keeper.turns import Turns
 from ballast.mirror import WAD
 from ballast.model import grid
 from ballast.signing import owner_of
@@ -37,15 +41,22 @@ from ballast.signing import owner_of
 _ENOUGH = ("in flight", "budget", "fee", "refused")
 """Why nothing more is tried at this block."""
 _PARAMETERS = frozenset({"MarketSet", "AdlSet", "OperatorSet"})
+_FORCED = frozenset({"Liquidated", "Deleveraged"})
+WAVE = 16
+"""Actions tried out at once; they are sent before the next ones are tried."""
+SENDERS_OF = 16
+"""Blocks whose transactions are read to see who else is a keeper, at one look at most."""
 _log = structlog.get_logger("keeper")
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How often the keeper looks for a new block, and without one for how long it is well."""
+    """How often the keeper looks for a new block, and without one for how long it is well; how long
+    one of its rivals' turns is."""
 
     poll_seconds: float = 1.0
     max_lag_seconds: float = 60.0
+    turn_seconds: float = 0.5
 
 
 class Keeper:
@@ -70,6 +81,8 @@ class Keeper:
         self._follower, self._rpc, self._trial, self._sender = follower, rpc, trial, sender
         self._settings, self._native_market = settings, native_market
         self._pace = pace or Pace()
+        self._turns = Turns(trial.address)
+        self._left: set[bytes] = set()
         self._params: dict[int, MarketParams] = {}
         self._adl_params = 0, 0
         self._batch: Batch | None = None
@@ -126,7 +139,9 @@ class Keeper:
         Raises whatever goes wrong: what was sent stays sent, and the next step begins anew.
         """
         began = time.monotonic()
-        self._learn(self._follower.catch_up())
+        blocks = self._follower.catch_up()
+        self._learn(blocks)
+        self._see_rivals(blocks)
         at = self._follower.head
         if at.hash == self._seen:
             return None
@@ -147,11 +162,12 @@ class Keeper:
         self._show(now, made)
         for action in made.actions:
             self.metrics.planned.labels(action.kind).inc()
+        self._left = set()
         try:
-            for action in spread(made.actions, self._trial.address):
-                self._do(action, head, now, settings)
+            self._take_turns(made.actions, head, now, settings)
         except NotSent as error:
             _log.warning("no more at this block", why=error.why, text=str(error))
+        self._turns.leave(self._left)
         if self._sender is not None:
             self._count(self._sender)
         return made
@@ -172,6 +188,7 @@ class Keeper:
             rows = self._sender.busy(head.number)
             own = frozenset(bytes.fromhex(name) for row in rows for name in row.accounts)
             busy = own | self._sender.claimed(head)
+            self._turns.begin(head.number, head.hash, *self._sender.lately())
             bound = sum(row.margin_quote for row in rows)
         now = Situation(
             columns=self._follower.columns,
@@ -185,51 +202,100 @@ class Keeper:
             bound_quote=bound,
             batch=self._batch,
         )
-        return now, settings
+        return (now if self._sender is None else replace(now, wait=self._turns.wait)), settings
 
-    def _do(self, action: Action, head: Head, now: Situation, settings: PlanSettings) -> None:
-        """Try an action out and send it; a batch that does not pass, half by half. Raises `NotSent`
+    def _take_turns(
+        self, planned: Sequence[Action], head: Head, now: Situation, settings: PlanSettings
+    ) -> None:
+        """Each action when its turn has come; those left at a new block are planned anew."""
+        began = time.monotonic()
+        for turns, due in groupby(planned, key=lambda action: action.wait):
+            if turns:
+                time.sleep(max(0.0, began + turns * self._pace.turn_seconds - time.monotonic()))
+                latest = self._rpc.head()
+                if latest is None or latest.hash != head.hash:
+                    later = [action for action in planned if action.wait >= turns]
+                    self._left.update(name for action in later for name in action.accounts)
+                    return
+            self._do(due, head, now, settings)
+
+    def _do(
+        self, due: Iterable[Action], head: Head, now: Situation, settings: PlanSettings
+    ) -> None:
+        """Try actions out and send them; a batch that does not pass, half by half. Raises `NotSent`
         where nothing more is to be tried at this block."""
-        try:
-            needed = self._trial.needed(action)
-            self._check_profit(action, needed, now, settings)
-            if self._sender is None:
-                _log.info("would send", **_told(action), gas=needed)
-                return
-            row = self._sender.send(action, needed, head)
-        except NotSent as error:
-            self._leave(action, error.why, str(error))
-            if error.why in _ENOUGH:
-                raise
-            if error.why == "gas":
-                self._do_halves(action, head, now, settings)
-        except Outraced as error:
-            self._leave(action, "outraced", str(error))
-        except (Reverted, NodeRefused) as error:
-            self._leave(action, "would fail", str(error))
-            self._do_halves(action, head, now, settings)
+        waiting = deque(due)
+        while waiting:
+            wave = [waiting.popleft() for _ in range(min(WAVE, len(waiting)))]
+            waiting.extendleft(reversed(self._send(wave, head, now, settings)))
+
+    def _tried(self, wave: Sequence[Action]) -> list[Tried | BallastError]:
+        """What is in the pool counted in; but not for what others only seem to be at."""
+        overdue = {a.key for a in wave if any(map(self._turns.is_overdue, a.accounts))}
+        found = dict[str, Tried | BallastError]()
+        for at, some in (
+            ("pending", [a for a in wave if a.key not in overdue]),
+            ("latest", [a for a in wave if a.key in overdue]),
+        ):
+            found |= zip((a.key for a in some), self._trial.each(some, at), strict=True)
+        return [found[action.key] for action in wave]
+
+    def _send(
+        self, wave: Sequence[Action], head: Head, now: Situation, settings: PlanSettings
+    ) -> list[Action]:
+        """Try actions out, and send those that pass; the halves of the others. Raises `NotSent`
+        where nothing more is to be tried at this block."""
+        tried = self._tried(wave)
+        found = [self._checked(*pair, now, settings) for pair in zip(wave, tried, strict=True)]
+        passed = [(one.action, one.gas) for one in found if isinstance(one, Tried)]
+        if self._sender is None:
+            for action, gas in passed:
+                _log.info("would send", **_told(action), gas=gas)
+            answers: Iterator[Sent | NotSent | None] = iter([None] * len(passed))
         else:
-            self._last_action = {**_told(action), "hash": row.hashes[-1], "block": head.number}
+            answers = iter(self._sender.send_all(passed, head))
+        again: list[Action] = []
+        enough: NotSent | None = None
+        for action, one in zip(wave, found, strict=True):
+            answer = next(answers) if isinstance(one, Tried) else one
+            if isinstance(answer, Sent):
+                sent = {"hash": answer.hashes[-1], "block": head.number}
+                self._last_action = _told(action) | sent
+            elif answer is not None:
+                again += self._leave(action, answer)
+                if isinstance(answer, NotSent) and answer.why in _ENOUGH:
+                    enough = enough or answer
+        if enough is not None:
+            raise enough
+        return again
 
-    def _do_halves(
-        self, action: Action, head: Head, now: Situation, settings: PlanSettings
-    ) -> None:
-        for part in halves(action):
-            self._do(part, head, now, settings)
+    def _checked(
+        self, action: Action, tried: Tried | BallastError, now: Situation, settings: PlanSettings
+    ) -> Tried | BallastError:
+        """What was tried out, unless it does not pay; what others are at is noted."""
+        if not isinstance(tried, Tried):
+            if isinstance(tried, Outraced):
+                self._left.update(action.accounts)
+            return tried
+        self._left |= set(action.accounts) - set(tried.action.accounts)
+        if tried.action.kind is not Kind.LIQUIDATE:
+            return tried
+        reward = tried.action.reward_quote
+        cost = gas_quote(tried.gas, now.gas_price, settings.native_quote)
+        if reward - cost > settings.min_profit_quote:
+            return tried
+        return NotSent("unprofitable", f"brings {reward / WAD:.4f} quote, costs {cost / WAD:.4f}")
 
-    def _check_profit(
-        self, action: Action, needed: int, now: Situation, settings: PlanSettings
-    ) -> None:
-        if action.kind is not Kind.LIQUIDATE:
-            return
-        cost = gas_quote(needed, now.gas_price, settings.native_quote)
-        if action.reward_quote - cost <= settings.min_profit_quote:
-            brings = f"brings {action.reward_quote / WAD:.4f} quote, costs {cost / WAD:.4f}"
-            raise NotSent("unprofitable", brings)
-
-    def _leave(self, action: Action, why: str, text: str) -> None:
+    def _leave(self, action: Action, error: BallastError) -> list[Action]:
+        """Count and tell what is not sent; its halves where they may be."""
+        why = "would fail"
+        if isinstance(error, NotSent):
+            why = error.why
+        elif isinstance(error, Outraced):
+            why = "outraced"
         self.metrics.not_sent.labels(action.kind, why).inc()
-        _log.info("not sent", **_told(action), why=why, text=text)
+        _log.info("not sent", **_told(action), why=why, text=str(error))
+        return halves(action) if why in ("gas", "would fail") else []
 
     # What it knows beside the mirror
 
@@ -243,6 +309,7 @@ class Keeper:
             known &= not block.is_rewind and not names & _PARAMETERS
         if known:
             return
+        self._params = {}
         house = contracts.interface(contracts.CLEARINGHOUSE)
 
         def view(name: str, *args: Any) -> Any:
@@ -261,6 +328,21 @@ class Keeper:
             is_allowed = view("operator_expiry", owner, target) > self._follower.head.timestamp
             can_allow = self._sender is not None and self._sender.address == owner
             self._batch = Batch(target, is_allowed) if is_allowed or can_allow else None
+
+    def _see_rivals(self, blocks: Iterable[Block]) -> None:
+        """Who closes whose positions, by what these blocks hold."""
+        forced: list[int] = []
+        for block in blocks:
+            events = [event for found in block.transactions for event in found.events]
+            closed = {event.account for event in events if event.name in _FORCED}
+            if closed:
+                self._turns.moved(closed)
+                forced.append(block.number)
+        record = self._follower.record.contracts
+        places = contracts.CLEARINGHOUSE, contracts.LIQUIDATION_BATCH
+        targets = {record[place].lower() for place in places if place in record}
+        for number in forced[-SENDERS_OF:] if self._sender is not None else ():
+            self._turns.saw(self._rpc.senders(number, targets, forced_closes()), number)
 
     def _show(self, now: Situation, made: Plan) -> None:
         at, metrics = self._follower.head, self.metrics

@@ -11,6 +11,7 @@ In this order:
 3. `settle` of those whose open losses can pay claims that wait, the largest first.
 4. `refresh` of winners who stand in another tier than their leverage, the largest first.
 
+What others are to do first (`Situation.wait`) has transactions of its own, after the rest.
 1, 3 and 4 serve the protocol and may cost more gas than they bring: a budget bounds them
 (`sender.SendSettings`). Only 2 must earn more than its gas.
 """
@@ -18,8 +19,10 @@ In this order:
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TypeVar
 
 import numpy as np
 
@@ -46,6 +49,11 @@ CALLS = 8
 SETTLES = 8
 """Accounts settled at one price, at most."""
 _BPS_WAD = WAD // BPS
+_T = TypeVar("_T")
+
+
+def _at_once(account: bytes) -> float:
+    return 0.0
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,8 @@ class Situation:
     `prices` (WAD) and `statuses` (bit sets of docs/SPEC.md section 6) are what the next block will
     fix; `adl_params` are the buckets of one `deleverage` and its reward in bps; `gas_price` is wei
     a gas; `batch` is None where the liquidator can have none; `busy` are accounts that something is
-    under way for, and `bound_quote` is the liquidator's margin (WAD) that it will bind.
+    under way for, and `bound_quote` is the liquidator's margin (WAD) that it will bind; `wait`
+    tells how many turns to let others have an account first.
     """
 
     columns: Columns
@@ -96,12 +105,13 @@ class Situation:
     busy: frozenset[bytes] = frozenset()
     bound_quote: int = 0
     batch: Batch | None = None
+    wait: Callable[[bytes], float] = _at_once
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Actions in their order, and what was seen: numbers of accounts, and claims that wait (quote
-    WAD) by group."""
+    """Actions in their order (what waits longer comes later), and what was seen: numbers of
+    accounts, and claims that wait (quote WAD) by group."""
 
     actions: list[Action]
     bankrupt: int
@@ -212,6 +222,7 @@ class _Planner:
         for kind, make in makers.items():
             if kind in self._settings.kinds:
                 found += make()
+        found.sort(key=lambda action: action.wait)
         screen = self._screen
         waiting = {number: group.claims.size for number, group in self._book.groups.items()}
         return Plan(found, int(screen.bankrupt.sum()), int(screen.liquidatable.sum()), waiting)
@@ -246,11 +257,25 @@ class _Planner:
             met = sum(queues.take(leg) for leg in open_legs) if queues else 0
             calls = min(max(1, -(-met // buckets)), CALLS)
             found += [(account, notional * reward_bps // BPS // calls)] * calls
-        batches = [found[i : i + DELEVERAGE_MANY] for i in range(0, len(found), DELEVERAGE_MANY)]
-        return [
-            actions.deleverage(self._target, [a for a, _ in batch], sum(r for _, r in batch))
-            for batch in batches
-        ]
+        made: list[Action] = []
+        for wait, batch in self._batches(found, lambda one: one[0], DELEVERAGE_MANY):
+            accounts, reward = [a for a, _ in batch], sum(r for _, r in batch)
+            action = actions.deleverage(self._target, accounts, reward)
+            made.append(replace(action, wait=wait))
+        return made
+
+    def _batches(
+        self, found: Sequence[_T], account: Callable[[_T], bytes], most: int
+    ) -> Iterator[tuple[float, list[_T]]]:
+        """What waits for the same turn, in its order, at most so many together."""
+
+        def wait(one: _T) -> float:
+            return self._now.wait(account(one))
+
+        for turn, group in groupby(sorted(found, key=wait), key=wait):
+            some = list(group)
+            for start in range(0, len(some), most):
+                yield turn, some[start : start + most]
 
     # Those below maintenance
 
@@ -274,14 +299,19 @@ class _Planner:
         """Several at once where the liquidator lets the batch contract; else it is asked to, the
         first time that there is more than one."""
         batch, liquidator = self._now.batch, self._settings.liquidator
-        if batch is None or liquidator is None or len(found) < 2:
-            return found
-        if not batch.is_allowed:
-            if Kind.ALLOW in self._settings.kinds:
-                found.append(actions.allow(self._target, batch.target))
-            return found
-        some = [found[i : i + LIQUIDATE_MANY] for i in range(0, len(found), LIQUIDATE_MANY)]
-        return [actions.liquidate_many(batch.target, part, liquidator) for part in some]
+        if batch is None or liquidator is None or not batch.is_allowed:
+            made = [self._in_turn(action) for action in found]
+            if batch is not None and len(found) > 1 and Kind.ALLOW in self._settings.kinds:
+                allowed = actions.allow(self._target, batch.target)
+                made.append(replace(allowed, wait=made[-1].wait))
+            return made
+        return [
+            replace(actions.liquidate_many(batch.target, some, liquidator), wait=wait)
+            for wait, some in self._batches(found, lambda one: one.accounts[0], LIQUIDATE_MANY)
+        ]
+
+    def _in_turn(self, action: Action) -> Action:
+        return replace(action, wait=self._now.wait(action.accounts[0]))
 
     def _means(self) -> Means | None:
         """The liquidator's, where it may take over anything at all."""
@@ -350,7 +380,7 @@ class _Planner:
                 if waiting < least / WAD or len(found) == SETTLES:
                     break
                 waiting -= means[member]
-                found.append(actions.settle(self._target, account))
+                found.append(self._in_turn(actions.settle(self._target, account)))
         return found
 
     # Wrong tiers
@@ -380,7 +410,7 @@ class _Planner:
                 break
             tier = self._tier(number)
             if self._is_ranked_wrongly(number, tier):
-                found.append(actions.refresh(self._target, account, tier))
+                found.append(self._in_turn(actions.refresh(self._target, account, tier)))
         return found
 
     def _tier(self, number: int) -> int:

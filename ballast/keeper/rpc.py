@@ -6,12 +6,13 @@ and further apart. Every one may be repeated, sending too: a node that has a tra
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from ballast.errors import NodeError, NodeRefused
+from ballast.errors import BallastError, NodeError, NodeRefused
 from ballast.keeper.source import as_revert
 from ballast.node import Node
 
@@ -28,6 +29,17 @@ class Head:
     base_fee: int
     gas_limit: int
     timestamp: int
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What came of a simulated call: the gas it needs at most, what it returned, its logs; or why
+    it failed (a `Reverted`, or what the node said)."""
+
+    gas: int
+    returned: bytes
+    logs: list[dict[str, Any]]
+    error: BallastError | None
 
 
 class Rpc(Node):
@@ -93,6 +105,37 @@ class Rpc(Node):
         except NodeRefused as error:
             raise as_revert(error) from error
 
+    def simulate(self, requests: Sequence[dict[str, Any]], at: str) -> list[Simulated]:
+        """Calls one after the other in a block of their own upon `at`, in one question; each has
+        the gas it names. Raises `NodeRefused` also where a node knows no `eth_simulateV1`."""
+        limit = hex(sum(int(request["gas"], 16) for request in requests))
+        block = {"blockOverrides": {"gasLimit": limit}, "calls": list(requests)}
+        found = self.ask("eth_simulateV1", {"blockStateCalls": [block]}, at)
+        return [_simulated(call) for call in found[0]["calls"]]
+
+    def senders(
+        self, number: int, targets: Collection[str], selectors: Collection[str]
+    ) -> set[str]:
+        """Who called one of some functions (`0x` and four bytes) of some contracts (lower case) in
+        a block, successfully or not."""
+        found = self.ask("eth_getBlockByNumber", hex(number), True) or {}
+        return {
+            str(sent["from"])
+            for sent in found.get("transactions", [])
+            if (sent.get("to") or "").lower() in targets and sent["input"][:10] in selectors
+        }
+
+    def receipts(self, hashes: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The receipts of those transactions that are in the chain, in one question."""
+        calls = [("eth_getTransactionReceipt", (name,)) for name in hashes]
+        found: dict[str, dict[str, Any]] = {}
+        for name, answer in zip(hashes, self._retrying(self.ask_many, calls), strict=True):
+            if isinstance(answer, NodeRefused):
+                answer = self.receipt(name)
+            if answer and answer.get("blockNumber"):
+                found[name] = answer
+        return found
+
     def receipt(self, transaction_hash: str) -> dict[str, Any] | None:
         """A transaction's receipt, None while it is not in the chain."""
         found: dict[str, Any] | None = self.ask("eth_getTransactionReceipt", transaction_hash)
@@ -105,6 +148,26 @@ class Rpc(Node):
     def send_raw(self, raw: str) -> str:
         """Hand a signed transaction in; its hash."""
         return str(self.ask("eth_sendRawTransaction", raw))
+
+    def send_all(self, raws: Sequence[str]) -> list[NodeRefused | None]:
+        """Hand signed transactions in together; of each why it was refused, asked once."""
+        calls = [("eth_sendRawTransaction", (raw,)) for raw in raws]
+        answers = self._retrying(self.ask_many, calls)
+        return [answer if isinstance(answer, NodeRefused) else None for answer in answers]
+
+
+def _simulated(call: dict[str, Any]) -> Simulated:
+    used = int(call["gasUsed"], 16)
+    # What is used is after refunds, which are a fifth at most; the limit has to do before them.
+    needed = int(call.get("maxUsedGas") or "0x0", 16) or -(-used * 5 // 4)
+    returned = bytes.fromhex(str(call.get("returnData") or "0x")[2:])
+    error = None
+    if int(call["status"], 16) == 0:
+        told = call.get("error") or {}
+        words = str(told.get("message") or "execution reverted")
+        data = told.get("data") or "0x" + returned.hex()
+        error = as_revert(NodeRefused("eth_simulateV1", words, int(told.get("code", 0)), data))
+    return Simulated(needed, returned, list(call.get("logs") or []), error)
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -15,29 +15,24 @@ goes on where it was.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from eth_account.signers.local import LocalAccount
 from eth_typing import HexStr
-from sqlalchemy import Engine, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine
 
 from ballast.errors import BallastError, NodeError, NodeRefused, Reverted
 from ballast.keeper.actions import Action, Kind
 from ballast.keeper.claims import Claims
+from ballast.keeper.history import DAY, HOUR, History
 from ballast.keeper.rpc import Head, Rpc
 from ballast.keeper.sent import PENDING, WATCHED, Outcome, Sent, State
-from ballast.keeper.store import Base
-from ballast.keeper.trial import Outraced, Trial
+from ballast.keeper.trial import MAX_GAS, Outraced, Trial, did_something
 
-HOUR = 3_600
-DAY = 86_400
 TRANSFER_GAS = 21_000
-MAX_GAS = 15_000_000
-"""Below what one transaction may use where the chain bounds it (2^24)."""
 GAS_MARGIN_PERCENT = 30
 GAS_SPARE = 150_000
 """A call that meets another price or another bucket than when it was tried out needs more by whole
@@ -52,7 +47,6 @@ ALL_GAS_SHARE = 0.95
 """A failed transaction that used more than this of its gas ran out of it."""
 MINOR = (Kind.SETTLE, Kind.REFRESH)
 """What may use up half of the budget only: a crash finds the other half."""
-VAIN = (Outcome.OUT_OF_GAS, Outcome.FAILED, Outcome.OUTRACED)
 ENTERED = ("already known", "already imported", "known transaction", "already in mempool")
 NONCE_USED = ("nonce too low", "nonce is too low", "old nonce")
 FEE_TOO_LOW = ("underpriced", "less than block base fee", "fee too low", "below base fee")
@@ -113,7 +107,25 @@ class _Asked:
     nonce: int
 
 
-class Sender:
+@dataclass
+class _Room:
+    """What there is room for: keys and number of what is pending, wei spent in the last so many
+    seconds (as `Sender.spent`), the next nonce."""
+
+    keys: set[str]
+    count: int
+    spent: dict[int, int]
+    nonce: int
+
+    def take(self, row: Sent) -> None:
+        """A row more is pending."""
+        self.keys.add(row.key)
+        self.count += 1
+        self.nonce += 1
+        self.spent = {time: wei + row.gas * row.max_fee for time, wei in self.spent.items()}
+
+
+class Sender(History):
     """One signer on one chain. Not for several threads.
 
     `now` gives Unix seconds. The chain's id is asked once. Raises `NodeError` where the node gives
@@ -128,12 +140,10 @@ class Sender:
         settings: SendSettings,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.address = str(key.address)
+        super().__init__(store, rpc.chain_id(), str(key.address), now)
         self.settings = settings
-        self._rpc, self._key, self._store, self._now = rpc, key, store, now
+        self._rpc, self._key = rpc, key
         self._trial = Trial(rpc, self.address)
-        Base.metadata.create_all(store)
-        self._chain_id = rpc.chain_id()
         self._claims = Claims(store, self._chain_id, self.address)
         self._events: list[Event] = []
         self._asked = _Asked("", 0, 0)
@@ -145,37 +155,9 @@ class Sender:
         found, self._events = self._events, []
         return found
 
-    def rows(self, *states: str) -> list[Sent]:
-        """This sender's rows in some states (all, by default), by nonce."""
-        with Session(self._store, expire_on_commit=False) as session:
-            asked = self._mine()
-            if states:
-                asked = asked.where(Sent.state.in_(states))
-            return list(session.scalars(asked.order_by(Sent.nonce, Sent.id)))
-
-    def busy(self, seen_block: int) -> list[Sent]:
-        """Rows whose effect a mirror as of `seen_block` does not show yet."""
-        return [
-            row
-            for row in self.rows(*WATCHED)
-            if row.state in PENDING or (row.block_number or 0) > seen_block
-        ]
-
     def claimed(self, head: Head) -> frozenset[bytes]:
         """Accounts that another keeper with the same database is at, for a mirror at a head."""
         return self._claims.others(head)
-
-    def spent(self, seconds: int) -> int:
-        """Wei spent in the last so many seconds, with all that what is pending may still cost."""
-        total = sum(row.gas * row.max_fee for row in self.rows(*PENDING))
-        recent = self._mine().where(Sent.updated_at >= self._now() - seconds)
-        used = recent.where(Sent.gas_used.is_not(None)).with_only_columns(
-            Sent.gas_used, Sent.gas_price
-        )
-        with Session(self._store) as session:
-            for gas, price in session.execute(used):
-                total += (gas or 0) * (price or 0)
-        return total
 
     def gas_price(self, head: Head) -> int:
         """What a gas likely costs, wei."""
@@ -202,23 +184,55 @@ class Sender:
     def send(self, action: Action, needed: int, head: Head) -> Sent:
         """Send an action that needs so much gas (`Trial.needed`). Raises `NotSent`; what was handed
         in without an answer is seen through by `check`."""
-        pending = self.rows(*PENDING)
-        if any(row.key == action.key for row in pending):
+        (found,) = self.send_all([(action, needed)], head)
+        if isinstance(found, NotSent):
+            raise found
+        return found
+
+    def send_all(self, wanted: Sequence[tuple[Action, int]], head: Head) -> list[Sent | NotSent]:
+        """`send` of several, in their order: written down together, and handed in together."""
+        room = self._room(head)
+        found: list[Sent | NotSent] = []
+        for action, needed in wanted:
+            try:
+                found.append(self._row(action, needed, head, room))
+            except NotSent as error:
+                found.append(error)
+        rows = [row for row in found if isinstance(row, Sent)]
+        self.save(*rows)
+        for row, refusal in zip(rows, self._hand_in_all(rows, head), strict=True):
+            if refusal is None:
+                self._tell("sent", row)
+            else:
+                found[found.index(row)] = refusal
+        return found
+
+    def _room(self, head: Head) -> _Room:
+        """What there is room for now."""
+        watched = self.rows(*WATCHED)
+        pending = [row for row in watched if row.state in PENDING]
+        return _Room(
+            keys={row.key for row in pending},
+            count=len(pending),
+            spent={seconds: self.spent(seconds) for seconds in (HOUR, DAY)},
+            nonce=max([self._at(head).nonce, *(row.nonce + 1 for row in watched)]),
+        )
+
+    def _row(self, action: Action, needed: int, head: Head, room: _Room) -> Sent:
+        """A new transaction, signed, which takes its part of the room. Raises `NotSent`."""
+        if action.key in room.keys:
             raise NotSent("busy", "the same is under way")
-        if len(pending) >= self.settings.max_in_flight:
-            raise NotSent("in flight", f"{len(pending)} transactions are under way")
+        if room.count >= self.settings.max_in_flight:
+            raise NotSent("in flight", f"{room.count} transactions are under way")
         gas = self._gas_limit(action, needed)
         fees = self.fees(head)
-        self._afford(action.kind, gas * fees.most)
-        taken = [row.nonce for row in self.rows(*WATCHED)]
-        nonce = max([self._at(head).nonce, *(n + 1 for n in taken)])
+        self._afford(action.kind, gas * fees.most, room.spent)
         if not self._claims.take(action.accounts, head):
             raise NotSent("claimed", "another keeper is at one of its accounts")
-        now = self._now()
         row = Sent(
             chain_id=self._chain_id,
             sender=self.address,
-            nonce=nonce,
+            nonce=room.nonce,
             key=action.key,
             kind=action.kind,
             accounts=[account.hex() for account in action.accounts],
@@ -236,29 +250,56 @@ class Sender:
             bumps=0,
             outcome=Outcome.OPEN,
             reason="",
-            created_at=now,
+            created_at=self._now(),
         )
         self._sign(row, fees.most, fees.tip)
-        self._save(row)
+        room.take(row)
+        return row
+
+    def _hand_in_all(self, rows: Sequence[Sent], head: Head) -> list[NotSent | None]:
+        """Give new transactions to the node together, and those it did not take at once (or one
+        that is alone) by themselves; why they are not sent."""
+        if len(rows) < 2:
+            return [self._hand_in_alone(row, head, is_last=True) for row in rows]
+        try:
+            answers = self._rpc.send_all([row.raw for row in rows])
+        except NodeError as error:
+            return [NotSent("no answer", f"handed in, without an answer: {error}")] * len(rows)
+        taken = [row for row, answer in zip(rows, answers, strict=True) if answer is None]
+        for row in taken:
+            row.state = State.SENT
+        self.save(*taken)
+        found: list[NotSent | None] = []
+        # The last first: a nonce is free again only if none after it is used.
+        for row, answer in zip(reversed(rows), reversed(answers), strict=True):
+            last = all(error is not None and error.why == "refused" for error in found)
+            found.append(None if answer is None else self._hand_in_alone(row, head, last))
+        return found[::-1]
+
+    def _hand_in_alone(self, row: Sent, head: Head, is_last: bool) -> NotSent | None:
         try:
             self._hand_in(row)
         except NodeRefused as error:
-            if not _says(error, FEE_TOO_LOW):
+            if _says(error, FEE_TOO_LOW):
+                return None
+            refused = NotSent("refused", f"the node refuses it: {error.words}")
+            if is_last:
                 # Nobody has this transaction: its nonce is free again.
                 row.state, row.outcome, row.reason = State.DROPPED, Outcome.REFUSED, error.words
-                self._save(row)
+                self.save(row)
                 self._claims.release(_accounts(row))
-                raise NotSent("refused", f"the node refuses it: {error.words}") from error
+            else:
+                self._replace(row, head, str(refused), is_pooled=False)
+            return refused
         except NodeError as error:
-            raise NotSent("no answer", f"handed in, without an answer: {error}") from error
-        self._tell("sent", row)
-        return row
+            return NotSent("no answer", f"handed in, without an answer: {error}")
+        return None
 
     def _gas_limit(self, action: Action, needed: int) -> int:
         """Some more than it needs now, and half as much again for each time that it ran out."""
         if needed > MAX_GAS:
             raise NotSent("gas", f"{needed} gas is more than one transaction may use")
-        vain = self._in_vain(action.key)
+        vain = self.in_vain(action.key)
         if len(vain) >= ATTEMPTS:
             raise NotSent("in vain", f"it came to nothing {len(vain)} times: {', '.join(vain)}")
         short = vain.count(Outcome.OUT_OF_GAS)
@@ -266,24 +307,13 @@ class Sender:
             needed += needed // 2
         return min(needed * (100 + GAS_MARGIN_PERCENT) // 100 + GAS_SPARE, MAX_GAS)
 
-    def _in_vain(self, key: str) -> list[str]:
-        """The outcomes of an action, newest first, since it last did something."""
-        found: list[str] = []
-        asked = self._mine().where(Sent.key == key, Sent.updated_at >= self._now() - HOUR)
-        with Session(self._store) as session:
-            for row in session.scalars(asked.order_by(Sent.id.desc())):
-                if row.outcome == Outcome.DONE:
-                    break
-                if row.outcome in VAIN:
-                    found.append(row.outcome)
-        return found
-
-    def _afford(self, kind: str, more: int) -> None:
-        """Raises `NotSent` where so much more (wei) is beyond what may be spent."""
+    def _afford(self, kind: str, more: int, spent_in: Mapping[int, int]) -> None:
+        """Raises `NotSent` where so much more (wei) is beyond what may be spent, after what was
+        spent in so many seconds."""
         part = 2 if kind in MINOR else 1
         limits = (DAY, self.settings.max_spend_day), (HOUR, self.settings.max_spend_hour)
         for seconds, limit in limits:
-            spent = self.spent(seconds)
+            spent = spent_in[seconds]
             if spent + more > limit // part:
                 text = f"{spent} of {limit // part} wei are spent in {seconds} s, this costs {more}"
                 raise NotSent("budget", f"{text}: see --max-spend")
@@ -315,7 +345,7 @@ class Sender:
             if not _says(error, (*ENTERED, *NONCE_USED)):
                 raise
         row.state = State.SENT
-        self._save(row)
+        self.save(row)
 
     # Seeing through
 
@@ -326,15 +356,20 @@ class Sender:
             return
         used = self._rpc.nonce(self.address)
         hashes: dict[int, str | None] = {}
+        standing = {
+            row.id for row in rows if row.state == State.MINED and self._stands(row, hashes)
+        }
+        open_hashes = [name for row in rows if row.id not in standing for name in row.hashes]
+        receipts = self._rpc.receipts(open_hashes)
         for row in rows:
-            if row.state == State.MINED and self._stands(row, hashes):
+            if row.id in standing:
                 if head.number - (row.block_number or 0) >= self.settings.confirmations:
                     row.state = State.FINAL
-                    self._save(row)
+                    self.save(row)
                 continue
-            receipt = self._receipt(row)
-            if receipt is not None:
-                self._mined(row, receipt)
+            mined = [receipts[name] for name in row.hashes if name in receipts]
+            if mined:
+                self._mined(row, mined[-1])
                 continue
             if row.state == State.MINED:
                 self._undo(row, head)
@@ -352,13 +387,6 @@ class Sender:
             hashes[number] = block.hash if block else None
         return hashes[number] == row.block_hash
 
-    def _receipt(self, row: Sent) -> dict[str, Any] | None:
-        for known in reversed(row.hashes):
-            receipt = self._rpc.receipt(known)
-            if receipt is not None:
-                return receipt
-        return None
-
     def _mined(self, row: Sent, receipt: dict[str, Any]) -> None:
         before = row.outcome
         row.state, row.missing_since = State.MINED, None
@@ -367,7 +395,7 @@ class Sender:
         row.gas_used = int(receipt["gasUsed"], 16)
         row.gas_price = int(receipt["effectiveGasPrice"], 16)
         row.outcome, row.reason = self._outcome(row, receipt)
-        self._save(row)
+        self.save(row)
         self._claims.done(_accounts(row), row.block_number)
         if row.outcome != before:
             self._tell(row.outcome, row)
@@ -377,7 +405,7 @@ class Sender:
         if cancelled:
             return Outcome.CANCELLED, row.reason
         if int(receipt["status"], 16) == 1:
-            if receipt["logs"]:
+            if did_something(receipt["logs"]):
                 return Outcome.DONE, ""
             return Outcome.OUTRACED, "it found nothing to do"
         if (row.gas_used or 0) >= row.gas * ALL_GAS_SHARE:
@@ -395,7 +423,7 @@ class Sender:
         row.state, row.outcome, row.reason = State.SENT, Outcome.OPEN, ""
         row.block_number = row.block_hash = row.gas_used = row.gas_price = None
         row.bumped_at = head.number
-        self._save(row)
+        self.save(row)
         self._tell("reorganised", row)
 
     def _missing(self, row: Sent, head: Head) -> None:
@@ -408,12 +436,12 @@ class Sender:
             row.reason = f"another transaction has nonce {row.nonce}"
             self._claims.release(_accounts(row))
             self._tell(row.outcome, row)
-        self._save(row)
+        self.save(row)
 
     def _pending(self, row: Sent, head: Head) -> None:
         if row.missing_since is not None:
             row.missing_since = None
-            self._save(row)
+            self.save(row)
         if not self._rpc.knows(row.hashes[-1]):
             useless = self._useless(row)
             if useless is None:
@@ -459,30 +487,20 @@ class Sender:
         more = most * (TRANSFER_GAS if cancel else row.gas) - set_aside
         try:
             if more > 0:
-                self._afford(row.kind, more)
+                self._afford(row.kind, more, {time: self.spent(time) for time in (HOUR, DAY)})
         except NotSent as error:
             _log.warning("stuck", nonce=row.nonce, why=str(error))
             return
         row.reason = useless or row.reason
         row.bumped_at, row.bumps = head.number, row.bumps + 1
         self._sign(row, most, tip, cancel)
-        self._save(row)
+        self.save(row)
         self._tell("cancelled" if cancel else "bumped", row)
         try:
             self._hand_in(row)
         except NodeRefused as error:
             # An older version may just have been mined; else the next check hands it in again.
             _log.warning("replacement refused", nonce=row.nonce, words=error.words)
-
-    # Rows
-
-    def _mine(self) -> Any:
-        return select(Sent).where(Sent.chain_id == self._chain_id, Sent.sender == self.address)
-
-    def _save(self, row: Sent) -> None:
-        row.updated_at = self._now()
-        with Session(self._store, expire_on_commit=False) as session, session.begin():
-            session.merge(row) if row.id else session.add(row)
 
     def _tell(self, what: str, row: Sent) -> None:
         self._events.append(Event(what, row))

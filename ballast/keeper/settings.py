@@ -73,6 +73,7 @@ class Options:
     confirmations: int = 12
     poll: float = 1.0
     max_lag: float = 60.0
+    turn: float = 0.5
     dry_run: bool = False
 
 
@@ -102,7 +103,7 @@ def choose(options: Options, url: str, record: Record, key: LocalAccount | None)
         stuck_blocks=options.stuck_blocks,
         confirmations=options.confirmations,
     )
-    pace = Pace(options.poll, options.max_lag)
+    pace = Pace(options.poll, options.max_lag, options.turn)
     return KeeperSettings(
         url, record, options.group, plan, send, pace, native_market, options.dry_run
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from ballast import contracts, scenario
 from ballast.abi import Event, checksum
 from ballast.bench.crash_run import minute_prices
+from ballast.bench.hall import KEEPER_RESERVE
 from ballast.bench.keeper_process import KeeperProcess
 from ballast.bench.node_market import ETHER, KEEPERS, Stage
 from ballast.chain import Log
@@ -29,6 +30,7 @@ from ballast.mirror import BPS, WAD, Book, Reader
 from ballast.node import Node
 
 START_SECONDS = 180
+RESERVE = KEEPER_RESERVE.to_bytes(32, "big")
 WORST = (18, 38)
 """The minutes of the recording in which the market falls furthest and comes back."""
 NATIVE_QUOTE = 100
@@ -60,6 +62,10 @@ class Mined:
         }.get(self.row.kind)
         names = {event.name for event in self.events}
         return bool(names & wanted) if wanted else bool(names - {"PriceFixed"})
+
+    def is_after(self, news: set[int]) -> bool:
+        """Whether one of these blocks came after it was planned, up to its own."""
+        return bool(news & set(range(self.row.planned_at + 1, self.block + 1)))
 
 
 class Act:
@@ -171,6 +177,7 @@ class Act:
         figures: dict[str, Any] = {"accounts": len(book.accounts)}
         count = 0
         idle: list[Mined] = []
+        reported = self._reported() | self.news
         for keeper in self.keepers:
             self.mirror_is_the_chain(keeper)
             mined = self.mined(keeper)
@@ -181,6 +188,8 @@ class Act:
                 "idle": len(own),
                 "spent_wei": self.spending_is_bounded(keeper, mined),
                 "idle_wei": sum(one.cost for one in own),
+                "beaten": sum(not one.is_after(reported) for one in own),
+                "earned_quote": round(sum(self.earned(one) for one in mined) / WAD, 2),
             }
             idle += own
             count += len(mined)
@@ -266,22 +275,49 @@ class Act:
             row, int(receipt["blockNumber"], 16), receipt["status"] == "0x1", cost, tuple(events)
         )
 
+    def nothing_was_lost_to_rivals(self, most: int) -> list[Mined]:
+        """Of the keepers that take turns none was beaten more than `most` times to what it sent,
+        with no price to blame. None paid more for nothing than it earned, or than one transaction
+        to which it was beaten. Those that were."""
+        reported = self._reported() | self.news
+        found: list[Mined] = []
+        for keeper in self.keepers:
+            if keeper.options.turn == 0:
+                continue
+            mined = self.mined(keeper)
+            idle = [one for one in mined if not one.did_something]
+            beaten = [one for one in idle if not one.is_after(reported)]
+            assert len(beaten) <= most, self.told(beaten)
+            lost = sum(one.cost for one in idle) * NATIVE_QUOTE
+            allowed = max([one.cost * NATIVE_QUOTE for one in beaten], default=0)
+            earned = sum(self.earned(one) for one in mined)
+            assert lost <= max(allowed, earned), self.told(idle)
+            found += beaten
+        return found
+
+    def earned(self, one: Mined) -> int:
+        """What a transaction brought its keeper, quote WAD: its part of penalties, and what the
+        keeper reserve paid."""
+        penalties = sum(
+            event.penalty_quote * self._liquidator_share(event.market) // BPS
+            for event in one.events
+            if event.name == "Liquidated"
+        )
+        return penalties + sum(
+            event.amount_quote
+            for event in one.events
+            if event.name == "Moved" and event.source == RESERVE
+        )
+
     def nothing_was_done_twice(self, mined: Sequence[Mined]) -> None:
         """What came to nothing, or take-overs that brought less than their gas, were planned before
         a price or somebody else's transaction that came first."""
-        others = self._news() | self.news
+        others = self._reported() | self._of_rivals() | self.news
         for one in mined:
             if one.row.is_cancel:
                 continue
-            is_excused = bool(others & set(range(one.row.planned_at + 1, one.block + 1)))
-            brought = sum(
-                event.penalty_quote * self._liquidator_share(event.market) // BPS
-                + event.reward_quote
-                for event in one.events
-                if event.name == "Liquidated"
-            )
-            pays = one.row.kind != "liquidate" or brought >= one.cost * NATIVE_QUOTE
-            assert is_excused or (one.did_something and pays), self.told([one])
+            pays = one.row.kind != "liquidate" or self.earned(one) >= one.cost * NATIVE_QUOTE
+            assert one.is_after(others) or (one.did_something and pays), self.told([one])
 
     def forced(self, after: int, last: int) -> list[Event]:
         """Take-overs and deleveragings in the blocks after one up to another."""
@@ -295,17 +331,20 @@ class Act:
         params = self.stage.client().clearinghouse.view.market_params(market)
         return int(params.liquidator_share_bps)
 
-    def _news(self) -> set[int]:
-        """Blocks with a price report, or with transactions of several keepers."""
+    def _reported(self) -> set[int]:
+        """Blocks with a price report."""
         oracle = self.stage.built.record.contracts[contracts.SIGNED_ORACLE]
         first = hex(self.stage.start + 1)
         wanted = {"address": oracle, "fromBlock": first, "toBlock": "latest"}
-        found = {int(log["blockNumber"], 16) for log in self.stage.node.ask("eth_getLogs", wanted)}
-        if len(self.keepers) > 1:
-            for keeper in self.keepers:
-                for receipt in self.stage.receipts(keeper.key.address):
-                    found.add(int(str(receipt["blockNumber"]), 16))
-        return found
+        return {int(log["blockNumber"], 16) for log in self.stage.node.ask("eth_getLogs", wanted)}
+
+    def _of_rivals(self) -> set[int]:
+        """Blocks with transactions of keepers, where there are several."""
+        return {
+            int(str(receipt["blockNumber"]), 16)
+            for keeper in (self.keepers if len(self.keepers) > 1 else ())
+            for receipt in self.stage.receipts(keeper.key.address)
+        }
 
     def spending_is_bounded(self, keeper: KeeperProcess, mined: Sequence[Mined]) -> int:
         """What it paid is what its transactions cost, and no more than it may. Wei."""
@@ -331,10 +370,12 @@ def _log(raw: dict[str, Any]) -> Log:
 
 
 def hire(
-    stage: Stage, count: int = 1, url: str | None = None, options: Options = OPTIONS
+    stage: Stage, count: int = 1, url: str | None = None, options: Options = OPTIONS, rude: int = 0
 ) -> list[KeeperProcess]:
-    """Keepers that have not begun, each with a signer, an account and a database of its own."""
+    """Keepers that have not begun, each with a signer, an account and a database of its own; the
+    first `rude` wait for nobody's turn."""
+    chosen = [replace(options, turn=0.0)] * rude + [options] * (count - rude)
     return [
-        KeeperProcess(url or stage.url, stage.record_path, stage.folder, key, options)
-        for key in KEEPERS[:count]
+        KeeperProcess(url or stage.url, stage.record_path, stage.folder, key, own)
+        for key, own in zip(KEEPERS, chosen, strict=False)
     ]

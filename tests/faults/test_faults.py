@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,8 @@ MINUTES = 10
 LONGEST_SECONDS = 60 * MINUTES
 IDLE_SHARE = 0.35
 """Of a keeper's transactions so many may come to nothing because a price came first."""
+TURN_SECONDS, BEAT_SECONDS = 0.4, 1.6
+"""Of rivals: a block has room for their turns."""
 OUTAGE_SECONDS = 400
 """Past the 300 seconds after which a price is stale."""
 
@@ -54,12 +57,12 @@ class Killer(threading.Thread):
             keeper.start()
 
 
-def over(act: Act, is_over: Callable[[], bool], size: Size) -> None:
+def over(act: Act, is_over: Callable[[], bool], size: Size, **options: Any) -> None:
     """The crash, again and again until something is over."""
     deadline = time.monotonic() + LONGEST_SECONDS
     while not is_over():
         assert time.monotonic() < deadline, act.last_words()
-        act.crash(size.minutes)
+        act.crash(size.minutes, **options)
 
 
 def test_killed_at_random(cast: Cast, size: Size) -> None:
@@ -88,12 +91,11 @@ def test_connection_cut_and_slow(cast: Cast, stage: Stage, size: Size) -> None:
         def fail(minute: int) -> None:
             proxy.fault = phases[minute % len(phases)]
 
-        act.crash(size.minutes, before=fail)
+        over(act, lambda: bool(act.keepers[0].said("step failed")), size, before=fail)
         proxy.fault = lambda exchange: None
         act.calm()
         act.end()
         print(act.audit(IDLE_SHARE))
-    assert act.keepers[0].said("step failed")
 
 
 def test_reorganisations_of_five_blocks(cast: Cast, stage: Stage, size: Size) -> None:
@@ -116,15 +118,17 @@ def test_reorganisations_of_five_blocks(cast: Cast, stage: Stage, size: Size) ->
     assert act.keepers[0].said("reorganised")
 
 
-@pytest.mark.parametrize("count", [2, 5])
-def test_competing_keepers(cast: Cast, size: Size, count: int) -> None:
+@pytest.mark.parametrize(("count", "rude", "most"), [(2, 0, 2), (5, 0, 2), (2, 1, 3)])
+def test_competing_keepers(cast: Cast, size: Size, count: int, rude: int, most: int) -> None:
     # Re-ranking earns nothing: who competes leaves it to one (docs/KEEPERS.md).
-    act = cast(count, options=replace(OPTIONS, max_refresh=0))
-    act.crash(size.minutes)
-    act.calm()
+    act = cast(count, options=replace(OPTIONS, max_refresh=0, turn=TURN_SECONDS), rude=rude)
+    act.crash(size.minutes, beat=BEAT_SECONDS)
+    act.calm(beat=BEAT_SECONDS)
     act.end()
-    # Of those that try the same at the same moment all but one are late; of the rest as above.
-    print(act.audit((count - 1 + IDLE_SHARE) / count))
+    print(act.audit(0.5 if rude else IDLE_SHARE))
+    # A newcomer may be beaten once, and once more on a loaded machine; who meets one that keeps to
+    # no order has learnt it after a few.
+    print(act.told(act.nothing_was_lost_to_rivals(most)))
 
 
 def test_gas_a_hundred_times_as_dear(cast: Cast, stage: Stage, size: Size) -> None:

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_typing import HexStr
 
 from ballast.keeper import claims, sender
 from ballast.keeper.keeper import Pace
+from ballast.keeper.rpc import Rpc
 from ballast.keeper.sender import SendSettings
+from ballast.keeper.turns import LAST, PATIENCE
 from ballast.signing import account_id
 from tests.support import flaky_rpc
 from tests.support.hand import KEY, RIVAL, Hand
@@ -279,7 +282,8 @@ def test_a_batch_that_is_too_heavy_goes_in_halves(
 
 def no_pending(exchange: flaky_rpc.Exchange) -> None:
     """A node that says nothing of its pool."""
-    calls = [c for c in exchange.calls if c["method"] in ("eth_call", "eth_estimateGas")]
+    asked = ("eth_call", "eth_estimateGas", "eth_simulateV1")
+    calls = [call for call in exchange.calls if call["method"] in asked]
     if any(call["params"][-1] == "pending" for call in calls):
         exchange.refuse(-32000, "pending block is not available")
 
@@ -291,6 +295,63 @@ def test_a_node_without_a_pending_block(market: Live, tmp_path: Path) -> None:
         crash(market)
         hand.keeper.step()
     assert is_resolved(market)
+
+
+def test_a_node_that_cannot_try_many_at_once(market: Live, tmp_path: Path) -> None:
+    def no_simulation(exchange: flaky_rpc.Exchange) -> None:
+        if any(call["method"] == "eth_simulateV1" for call in exchange.calls):
+            exchange.refuse(-32601, "the method eth_simulateV1 does not exist")
+
+    with flaky_rpc.flaky_rpc(market.url) as proxy:
+        proxy.fault = no_simulation
+        hand = take(market, tmp_path, url=proxy.url)
+        crash(market)
+        hand.keeper.step()
+        assert is_resolved(market)
+        market.report({1: 95_000 * WAD})
+        hand.keeper.step()
+        assert proxy.asked["eth_simulateV1"] == 1
+
+
+def test_a_bait_in_the_pool_holds_an_account_back_for_some_blocks_only(
+    market: Live, tmp_path: Path
+) -> None:
+    hand = take(market, tmp_path, pace=Pace(turn_seconds=0))
+    bankrupt = market.account(0)
+    crash(market)
+    market.node.ask("evm_setAutomine", False)
+    rpc, house = Rpc(market.url), market.ballast.clearinghouse
+    blocks = 0
+    while not hand.outcomes("deleverage"):
+        blocks += 1
+        nonce, fee = rpc.nonce(RIVAL.address), 5 * 10**9
+        call = house.data.deleverage_many([bankrupt])
+        rpc.send_raw(signed(market, nonce, fee, house.address, bytes(call), 2_000_000))
+        hand.keeper.step()
+        # What the pool held is taken back before it is mined.
+        rpc.send_raw(signed(market, nonce, 2 * fee, RIVAL.address, b"", 21_000))
+        market.mine(1)
+        assert blocks <= PATIENCE + LAST + 1
+    hand.keeper.step()
+    assert hand.outcomes("deleverage") == ["done"]
+    assert blocks > PATIENCE
+    assert is_resolved(market)
+
+
+def signed(market: Live, nonce: int, fee: int, target: str, data: bytes, gas: int) -> str:
+    """A transaction of the rival's."""
+    made = RIVAL.sign_transaction(
+        {
+            "chainId": market.record.chain_id,
+            "nonce": nonce,
+            "to": HexStr(target),
+            "data": HexStr("0x" + data.hex()),
+            "value": 0,
+            "gas": gas,
+            "gasPrice": fee,
+        }
+    )
+    return "0x" + bytes(made.raw_transaction).hex()
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from ballast.errors import NodeError, Reverted
+from ballast.errors import NodeError, NodeRefused, Reverted
 from ballast.keeper.actions import Kind
+from ballast.keeper.history import DAY, HOUR
 from ballast.keeper.rpc import Rpc
-from ballast.keeper.sender import DAY, GAS_SPARE, HOUR, NotSent
+from ballast.keeper.sender import GAS_SPARE, NotSent
 from ballast.keeper.trial import Outraced
 from tests.support import flaky_rpc
 from tests.support.job import ETHER, SETTINGS, Site
@@ -391,3 +392,75 @@ def test_killed_while_what_it_meant_to_do_was_done_by_another(
     assert site.what() == ["done", "done", "cancelled"]
     site.mine()
     assert site.outcomes()[2] == (2, "mined", "cancelled")
+
+
+def test_several_are_handed_in_together(anvil_url: str) -> None:
+    with flaky_rpc.flaky_rpc(anvil_url) as proxy:
+        site = Site(proxy.url)
+        site.sender = site.start(replace(SETTINGS, max_in_flight=3))
+        wanted = [(site.action(number), 100_000) for number in (0, 1, 1, 2, 3)]
+        before = proxy.asked["eth_sendRawTransaction"]
+        found = site.sender.send_all(wanted, site.head())
+        assert proxy.asked["eth_sendRawTransaction"] - before == 3
+        assert [one.why for one in found if isinstance(one, NotSent)] == ["busy", "in flight"]
+        site.mine()
+    assert site.outcomes() == [(number, "mined", "done") for number in range(3)]
+
+
+def test_one_of_several_that_is_refused_holds_up_no_nonce(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_in, hand_in_all = site.rpc.send_raw, site.rpc.send_all
+    bad: list[str] = []
+
+    def all_but_two(raws: list[str]) -> list[NodeRefused | None]:
+        bad.extend(raws[i] for i in (1, 3))
+        answers = iter(hand_in_all([raw for raw in raws if raw not in bad]))
+        no = NodeRefused("eth_sendRawTransaction", "no")
+        return [no if raw in bad else next(answers) for raw in raws]
+
+    def refused(raw: str) -> str:
+        if raw in bad:
+            raise NodeRefused("eth_sendRawTransaction", "no")
+        return hand_in(raw)
+
+    monkeypatch.setattr(site.rpc, "send_all", all_but_two)
+    monkeypatch.setattr(site.rpc, "send_raw", refused)
+    wanted = [(site.action(number), 100_000) for number in range(4)]
+    found = site.sender.send_all(wanted, site.head())
+    assert [isinstance(one, NotSent) and one.why for one in found] == [
+        False,
+        "refused",
+        False,
+        "refused",
+    ]
+    site.mine()
+    assert site.outcomes() == [
+        (0, "mined", "done"),
+        (1, "mined", "cancelled"),
+        (2, "mined", "done"),
+        (3, "dropped", "refused"),
+    ]
+    # The last one's nonce was free again.
+    site.do(site.action(5))
+    site.mine()
+    assert site.outcomes()[-1] == (3, "mined", "done")
+
+
+def test_killed_in_the_midst_of_sending_several(anvil_url: str, tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/keeper.db"
+    site = Site(anvil_url, store)
+    code = KILLED.replace("site.do(site.action(2))", SEVERAL).replace("send_raw", "send_all")
+    command = [sys.executable, "-c", code, "before", anvil_url, store, site.target]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    child = subprocess.run(command, cwd=ROOT, env=environment, check=False, timeout=60)
+    assert child.returncode == -signal.SIGKILL
+    states = ["sent"] * 2 + ["signed"] * 3
+    assert [state for _, state, _ in site.outcomes()] == states
+    site.sender = site.start()
+    site.check()
+    site.mine()
+    assert site.outcomes() == [(number, "mined", "done") for number in range(5)]
+
+
+SEVERAL = "site.sender.send_all([(site.action(n), 100_000) for n in (2, 3, 4)], site.head())"
