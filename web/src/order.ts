@@ -1,6 +1,6 @@
 /** Accounts and signed orders, as the contracts read them. */
 
-import { concatHex, getAddress, hashTypedData, numberToHex, sliceHex, type Address, type Hex } from "viem";
+import { concatHex, getAddress, numberToHex, sliceHex, type Address, type Hex } from "viem";
 
 export interface Order {
   account: Hex;
@@ -48,10 +48,6 @@ export function typedOrder(domain: Domain, order: Order) {
 
 export function typedCancel(domain: Domain, orderHash: Hex) {
   return { domain, types: CANCEL_TYPES, primaryType: "Cancel", message: { order_hash: orderHash } } as const;
-}
-
-export function orderHash(domain: Domain, order: Order): Hex {
-  return hashTypedData(typedOrder(domain, order));
 }
 
 /** The account of an owner's subaccount. */

@@ -171,7 +171,7 @@ export function ticketPanel(root: HTMLElement, app: App): void {
   });
   let seen = "";
   app.store.watch((state) => {
-    const now = `${state.block} ${state.account} ${state.market} ${state.book?.seq}`;
+    const now = `${state.head} ${state.account} ${state.market} ${state.book?.seq}`;
     if (now === seen) return;
     seen = now;
     soon();
