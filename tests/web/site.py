@@ -25,6 +25,7 @@ FLAGS = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-lcd-text",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
@@ -184,8 +185,8 @@ class Site:
 
 
 def picture(page: Page, name: str, *regions: str) -> None:
-    """Keep what the page looks like in build/web: all of it, or the span of some regions, with the
-    messages that lie above them."""
+    """Keep what the page looks like in build/web: all of it, or the span of some regions without
+    the messages that lie above the page."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     options: dict[str, Any] = {}
     if regions:
@@ -194,6 +195,7 @@ def picture(page: Page, name: str, *regions: str) -> None:
         right = max(box["x"] + box["width"] for box in boxes)
         bottom = max(box["y"] + box["height"] for box in boxes)
         scrolled: float = page.evaluate("window.scrollY")
+        options["style"] = "#actions { visibility: hidden }"
         options["clip"] = {
             "x": max(0, left - 6),
             "y": max(0, top + scrolled - 6),

@@ -34,7 +34,7 @@ def test_a_winner_is_deleveraged_claims_and_withdraws_all(
     expect(page.locator("#adl-record")).to_contain_text("nothing of yours has ever been closed")
     assert axe(page) == []
     picture(page, "crash-first-in-line")
-    picture(page, "adl-panel", "#adl")
+    picture(page, "trading-adl", "#adl")
 
     # The crash: the short is bankrupt, insurance does not suffice, the queue pays.
     town.report({1: 105_000 * WAD}, seconds=1)
@@ -55,8 +55,9 @@ def test_a_winner_is_deleveraged_claims_and_withdraws_all(
     assert (record.locator("tbody code").get_attribute("title") or "").startswith("0x")
     expect(page.locator("#fund-history")).to_contain_text("BTC")
     modes(page, "crash-winner")
-    picture(page, "crash-winner-notice", "#notices")
-    picture(page, "crash-record", "#adl-record")
+    picture(page, "trading-deleveraged", "#notices")
+    picture(page, "trading-record", "#adl-record")
+    picture(page, "trading-fund", "#fund")
     page.get_by_role("button", name="I have read this").click()
     expect(page.locator("#notices")).not_to_contain_text("was deleveraged")
 
@@ -73,7 +74,7 @@ def test_a_winner_is_deleveraged_claims_and_withdraws_all(
     expect(page.locator("#claim")).to_contain_text(f"Claim waiting: +{claim / WAD:,.2f} tUSD")
     expect(page.locator("#notices")).to_contain_text("Claims waiting in this group")
     modes(page, "crash-claim")
-    picture(page, "crash-claim-panel", "#account")
+    picture(page, "trading-claim", "#account")
     page.get_by_role("button", name="Settle now").click()
     done(page, "Your cash is what it was: nothing has come in yet")
 
@@ -137,7 +138,7 @@ def test_a_loser_is_liquidated_and_told_what_it_cost(desk: Site, town: Live) -> 
     expect(page.locator("#positions")).to_contain_text("No open positions")
     expect(page.locator("#adl-record tbody tr")).to_contain_text("3,940.00")
     modes(page, "crash-liquidated")
-    picture(page, "crash-liquidated-notice", "#notices")
+    picture(page, "trading-liquidated", "#notices")
     assert fact(page, "#money", "Equity") == "0.00 tUSD"
     assert view.equity(account) < UNIT
     # A penalty of one per cent is what it had left. It owes nothing, and may begin again.

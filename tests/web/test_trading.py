@@ -75,6 +75,7 @@ def test_a_market_order_meets_a_limit_order_and_is_closed_again(
         "0.010000 of 0.010000 is on the book within your bound"
     )
     assert fact(page, "#preview", "Fee") == "0.5003 tUSD"
+    picture(page, "trading-order", "#book", "#ticket")
     page.locator("#place").click()
     done(page, "Buy order")
     expect(page.locator("#actions")).to_contain_text("Matched")
@@ -88,6 +89,7 @@ def test_a_market_order_meets_a_limit_order_and_is_closed_again(
     expect(page.locator("#tab-panel table")).to_be_visible()
     page.locator("#tab-Positions").click()
     picture(page, "position")
+    picture(page, "trading-position", "#positions")
     page.get_by_role("button", name="Close BTC").click()
     expect(page.locator("#reduce-only")).to_be_checked()
     assert fact(page, "#preview", "Position after").startswith("0.000000")
@@ -102,6 +104,7 @@ def test_orders_of_a_delegate_need_no_wallet_window(desk: Site, town: Live) -> N
     page.get_by_role("button", name="Authorise", exact=True).click()
     done(page, "Authorise this page's key")
     expect(page.locator("#ticket")).to_contain_text("Signed by this page's key")
+    picture(page, "trading-delegate", "#delegate")
     page.evaluate("testWallet.declines = true")
     place(page, "sell", "0.01", "101000")
     done(page, "Sell order")
@@ -145,6 +148,7 @@ def test_without_the_relay_the_chain_still_serves(
     done(page, "Withdraw")
     assert town.ballast.vault.view.balance_of(account_id(key.address)) == 990 * WAD
     modes(page, "relay-gone")
+    picture(page, "trading-relay-gone", "#notices")
     relay.start()
     expect(page.locator("#notices")).not_to_contain_text(
         "The relay does not answer", timeout=40_000

@@ -68,6 +68,7 @@ def test_deposits_by_permit_of_exactly_the_amount(site: Site, town: Live) -> Non
     assert asked[0]["message"]["value"] == str(2505 * 10**5)
     expect(page.locator("#money")).to_contain_text("1,250.50 tUSD")
     picture(page, "deposited")
+    picture(page, "trading-deposit", "#account")
 
 
 def test_withdraws_what_is_free_and_no_more(site: Site, town: Live) -> None:
@@ -104,6 +105,9 @@ def test_a_subaccount_is_another_account(site: Site, town: Live) -> None:
     page.get_by_role("button", name="Deposit", exact=True).click()
     done(page, "Deposit")
     assert town.ballast.vault.view.balance_of(account_id(town.traders[0].address, 7)) == 5 * WAD
+    assert town.ballast.vault.view.balance_of(account_id(town.traders[0].address)) == 1_000 * WAD
+    expect(page.locator("#money")).to_contain_text("5.00 tUSD")
+    picture(page, "subaccount")
 
 
 def test_mints_test_money(site: Site, town: Live) -> None:

@@ -148,7 +148,7 @@ export class Relay {
       socket.onclose = () => {
         onState(false);
         setTimeout(join, pause);
-        pause = Math.min(30_000, pause * 2);
+        pause = Math.min(8_000, pause * 2);
       };
     };
     join();
