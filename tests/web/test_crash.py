@@ -33,6 +33,9 @@ def test_a_winner_is_deleveraged_claims_and_withdraws_all(
     expect(page.locator("#positions table")).to_contain_text("5 of 5, high")
     expect(page.locator("#adl-record")).to_contain_text("nothing of yours has ever been closed")
     assert axe(page) == []
+    page.get_by_label("Of the other side, bankrupt").fill("85")
+    page.get_by_label("Owing beyond its margin").fill("3")
+    expect(page.locator("#adl-taken")).to_contain_text("worse than the oracle's")
     picture(page, "crash-first-in-line")
     picture(page, "trading-adl", "#adl")
 
@@ -69,6 +72,7 @@ def test_a_winner_is_deleveraged_claims_and_withdraws_all(
     page.locator("#place").click()
     done(page, "Sell order")
     expect(page.locator("#tab-panel")).to_contain_text("No open positions")
+    expect(page.locator("#preview-refused")).to_contain_text("Nothing to reduce")
     claim = view.unsettled(account)
     assert claim > 100 * WAD
     expect(page.locator("#claim")).to_contain_text(f"Claim waiting: +{claim / WAD:,.2f} tUSD")
@@ -100,10 +104,11 @@ def test_a_winner_is_deleveraged_claims_and_withdraws_all(
     assert town.ballast.vault.view.balance_of(account) == cash % UNIT
     expect(page.locator("#money dl div", has_text="Cash")).to_contain_text("0.00 tUSD")
     picture(page, "crash-withdrawn")
+    tells_the_bankrupt(desk, town)
 
 
-def test_the_bankrupt_side_is_told_too(desk: Site, town: Live) -> None:
-    """The account of the test before."""
+def tells_the_bankrupt(desk: Site, town: Live) -> None:
+    """The other side of the same crash."""
     page = desk.connected(town.traders[BANKRUPT])
     expect(page.locator("#notices")).to_contain_text("Your BTC short was closed, bankrupt")
     expect(page.locator("#notices")).to_contain_text("it is not asked of you")

@@ -73,10 +73,10 @@ def test_a_preview_of_what_would_be_refused_says_why(site: Site, town: Live) -> 
     fill_ticket(page, "buy", "1", "100000")
     expect(page.locator("#preview-refused")).to_contain_text("margin: below initial")
     expect(page.locator("#preview-refused")).to_contain_text("What to do: deposit")
+    picture(page, "trading-refused", "#preview")
     fill_ticket(page, "buy", "0.01", "104000")
     expect(page.locator("#preview-refused")).to_contain_text("clearing: price outside band")
     picture(page, "preview-refused")
-    picture(page, "trading-refused", "#preview")
 
 
 def test_the_adl_panel_tells_rank_queue_and_what_would_be_taken(site: Site, town: Live) -> None:

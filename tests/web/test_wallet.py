@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from ballast.signing import account_id
 from tests.support.live import WAD, Live
-from tests.web.site import Site, axe, done, fact, failed, picture, signatures
+from tests.web.site import Site, axe, done, fact, failed, modes, picture, signatures
 
 
 def test_shows_the_market_without_a_wallet(site: Site) -> None:
@@ -48,7 +48,7 @@ def test_wrong_chain_signs_nothing_until_it_is_switched(site: Site, town: Live) 
     page = site.connected(town.traders[0], starts_on=1)
     expect(page.locator("#notices")).to_contain_text("Wrong network")
     assert page.locator("#deposit").is_disabled()
-    picture(page, "wrong-network")
+    modes(page, "wrong-network")
     page.get_by_role("button", name="Switch network").click()
     expect(page.locator("#notices")).not_to_contain_text("Wrong network")
     expect(page.locator("#deposit")).to_be_enabled()
@@ -92,7 +92,7 @@ def test_a_declined_signature_sends_nothing_and_says_so(site: Site, town: Live) 
     page.get_by_role("button", name="Deposit", exact=True).click()
     assert "You declined in the wallet" in failed(page, "Deposit")
     assert town.chain.nonce(key.address) == 0
-    picture(page, "declined")
+    modes(page, "declined")
 
 
 def test_a_subaccount_is_another_account(site: Site, town: Live) -> None:

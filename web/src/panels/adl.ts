@@ -151,7 +151,7 @@ function tierName(tier: number): string {
 
 function outcome(before: Rank, after: Rank | null): string {
   if (!after) return "cannot be simulated on this node";
-  if (after.band === before.band && after.ahead === before.ahead) return "changes nothing";
+  if (after.band === before.band && after.ahead === before.ahead) return "changes nothing in the queue";
   return `leads to band ${after.band} of 5 (now ${before.band})`;
 }
 
