@@ -101,10 +101,6 @@ export class Relay {
     return this.ask(`/orders/${hash}`, { method: "DELETE", body: { signature } });
   }
 
-  book(market: number): Promise<Book> {
-    return this.ask(`/book/${market}?depth=200`);
-  }
-
   async trades(market: number): Promise<Trade[]> {
     return (await this.ask<{ trades: Trade[] }>(`/trades/${market}?limit=50`)).trades;
   }

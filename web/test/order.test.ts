@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { hashTypedData } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 
-import { accountId, domainOf, newSalt, ownerOf, typedOrder } from "../src/order.ts";
+import { accountId, domainOf, newSalt, typedOrder } from "../src/order.ts";
 
 const cases = JSON.parse(readFileSync(process.env["ORDERS"] ?? "", "utf8"));
 
@@ -17,7 +17,6 @@ test("hashes, accounts and signatures are those of the Python package", async ()
     const domain = domainOf(chain_id, contract);
     const made = { ...order, market: BigInt(order.market), size: BigInt(order.size), limit_price: BigInt(order.limit_price), expiry: BigInt(order.expiry), salt: BigInt(order.salt) };
     assert.equal(accountId(owner, BigInt(sub)), order.account);
-    assert.equal(ownerOf(order.account), owner);
     assert.equal(hashTypedData(typedOrder(domain, made)), digest);
     assert.equal(await privateKeyToAccount(key).signTypedData(typedOrder(domain, made)), signature);
   }
