@@ -17,7 +17,7 @@ AGAIN ?=
 ONLY ?=
 PORT ?=
 
-.PHONY: venv lint format types compile test gas bench latency load faults fuzz seeded mutants adversary demo testnet web web-test app clean
+.PHONY: venv lint format types compile test gas bench latency load faults fuzz seeded mutants adversary demo testnet web web-test web-pictures app clean
 
 venv: $(STAMP)
 
@@ -55,6 +55,10 @@ web: $(STAMP) $(NODE_STAMP) compile
 # The page's tests, in Debian's chromium (installed where it is missing, which takes root): a few minutes.
 web-test: $(STAMP) $(NODE_STAMP) compile $(CHROMIUM)
 	$(BIN)/python -m pytest -p no:xdist tests/web
+
+# The pictures of docs/TRADING.md, from those that web-test has left in build/web.
+web-pictures: $(STAMP)
+	$(BIN)/python -m tests.web.pictures
 
 $(CHROMIUM):
 	apt-get update -qq && apt-get install -y -qq chromium

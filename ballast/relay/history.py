@@ -107,10 +107,13 @@ def forced_closes(store: RelayStore, account: bytes, now: Account) -> list[dict[
             held = [h for h in holdings if h.market == fact.market and h.size]
             before = [h for h in held if h.start.position < fact.position]
             is_long = bool(before) and before[-1].size > 0
-            found.append((fact, _forced(fact, fact.kind, is_long, int(fact.details["size"]))))
+            told = _forced(fact, fact.kind, is_long, int(fact.details["size"]))
+            found.append((fact, told | {"oracle_price": _fixed(store, fact)}))
     for holding in holdings:
         parts = _parts(store, holding, now)
-        found += [(f, _forced(f, "deleveraged", holding.size > 0, size)) for f, size in parts]
+        for fact, size in parts:
+            told = _forced(fact, "deleveraged", holding.size > 0, size)
+            found.append((fact, told | {"oracle_price": fact.details["oracle_price"]}))
     found.sort(key=lambda pair: pair[0].position, reverse=True)
     return [told for _, told in found]
 
@@ -205,11 +208,16 @@ def _forced(fact: Fact, kind: str, is_long: bool, size: int) -> dict[str, Any]:
         "side": "long" if is_long else "short",
         "size": str(size),
         "price": fact.details["price"],
-        "oracle_price": fact.details.get("oracle_price", fact.details["price"]),
         "timestamp": fact.timestamp,
         "block": fact.block,
         "transaction": fact.transaction,
     }
+
+
+def _fixed(store: RelayStore, fact: Fact) -> str:
+    """The oracle's price at a fact: its market's was fixed earlier in the same block."""
+    fixings = store.facts_between((facts.FIXING,), fact.market, fact.timestamp, fact.timestamp)
+    return str([f for f in fixings if f.position < fact.position][-1].details["price"])
 
 
 def _index_at(fixings: Sequence[Fact], fact: Fact) -> int:

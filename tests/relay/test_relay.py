@@ -291,6 +291,7 @@ def test_forced_closes_and_funding(market: Live, relay: RelayProcess, trading: T
     assert {(row["kind"], row["side"]) for row in told()} == {("deleveraged", "short")}
     own = relay.get(f"/api/accounts/0x{loser.hex()}/forced-closes").json()["forced_closes"]
     assert own[0]["kind"] == "bankrupt"
+    assert own[0]["price"] == own[0]["oracle_price"]
     paid = relay.get(f"/api/accounts/0x{winner.hex()}/funding").json()["funding"]
     assert paid[0]["market"] == 1
     assert paid[0]["to"] >= paid[0]["from"]

@@ -153,9 +153,17 @@ def flaky_rpc(target: str) -> Iterator[FlakyRpc]:
             text = answer if isinstance(answer, str) else json.dumps(answer)
             sent = text.encode()
             self.send_response(exchange.status)
+            self.send_header("Access-Control-Allow-Origin", "*")
             self.send_header("Content-Length", str(len(sent)))
             self.end_headers()
             self.wfile.write(sent[: len(sent) // 2] if exchange.cut else sent)
+
+        def do_OPTIONS(self) -> None:
+            """A browser asks whether a page may ask."""
+            self.send_response(204)
+            self.send_header("Access-Control-Allow-Origin", "*")
+            self.send_header("Access-Control-Allow-Headers", "content-type")
+            self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:
             """Says nothing."""

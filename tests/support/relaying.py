@@ -28,6 +28,7 @@ from ballast.signing import (
     sign_digest,
     sign_order,
 )
+from ballast.standin import SEPOLIA
 from tests.support.live import Live
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +57,8 @@ class RelayProcess:
         log = self.folder / "relay.log"
         log.write_bytes(b"")
         command = [str(Path(sys.executable).parent / "ape"), "run", "relay"]
-        command += ["--network", "ethereum:local:node", "--rpc", self.live.url]
+        network = "sepolia" if self.live.chain.chain_id == SEPOLIA else "local"
+        command += ["--network", f"ethereum:{network}:node", "--rpc", self.live.url]
         command += ["--key-env", "MATCHER_KEY"]
         command += ["--deployment", str(self.folder / "deployment.json")]
         command += ["--db", f"sqlite:///{self.folder}/relay.db", "--port", str(self.port)]

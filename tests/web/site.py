@@ -25,6 +25,7 @@ FLAGS = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-lcd-text",
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
@@ -183,15 +184,54 @@ class Site:
             context.close()
 
 
-def picture(page: Page, name: str) -> None:
-    """Keep what the page looks like in build/web."""
+def picture(page: Page, name: str, *regions: str) -> None:
+    """Keep what the page looks like in build/web: all of it, or the span of some regions without
+    the messages that lie above the page."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+    options: dict[str, Any] = {}
+    if regions:
+        boxes = [box for region in regions if (box := page.locator(region).bounding_box())]
+        left, top = (min(box[side] for box in boxes) for side in ("x", "y"))
+        right = max(box["x"] + box["width"] for box in boxes)
+        bottom = max(box["y"] + box["height"] for box in boxes)
+        scrolled: float = page.evaluate("window.scrollY")
+        options["style"] = "#actions { visibility: hidden }"
+        options["clip"] = {
+            "x": max(0, left - 6),
+            "y": max(0, top + scrolled - 6),
+            "width": right - left + 12,
+            "height": bottom - top + 12,
+        }
+    page.screenshot(path=PICTURES / f"{name}.png", full_page=True, **options)
+
+
+def modes(page: Page, name: str) -> None:
+    """A state in light, in dark and on a phone: a picture of each, nothing for axe to say, nothing
+    wider than the phone."""
+    picture(page, name)
+    assert axe(page) == []
+    page.emulate_media(color_scheme="dark")
+    picture(page, f"{name}-dark")
+    assert axe(page) == []
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    picture(page, f"{name}-phone-dark")
+    page.emulate_media(color_scheme="light")
+    picture(page, f"{name}-phone")
+    assert axe(page) == []
+    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
 
 
 def done(page: Page, what: str) -> None:
     """Wait until the page says that something has come to a good end."""
-    expect(page.locator("#actions [data-stage=done]", has_text=what).first).to_be_visible()
+    box = page.locator("#actions [data-stage=done]", has_text=what).first
+    try:
+        expect(box).to_be_visible()
+    except AssertionError as error:
+        told = page.locator("#actions").inner_text() + " ".join(
+            page.get_by_role("alert").all_inner_texts()
+        )
+        raise AssertionError(f"not done: {what}; the page says: {told}") from error
 
 
 def failed(page: Page, what: str) -> str:
@@ -199,6 +239,21 @@ def failed(page: Page, what: str) -> str:
     box = page.locator("#actions [data-stage=failed]", has_text=what).first
     expect(box).to_be_visible()
     return box.inner_text()
+
+
+def write(page: Page, side: str, size: str, price: str | None) -> None:
+    """The ticket: a limit order, or a market order where there is no price."""
+    page.locator("#kind-limit" if price else "#kind-market").check()
+    page.locator(f"#side-{side}").check()
+    page.locator("#ticket-size").fill(size)
+    if price:
+        page.locator("#ticket-price").fill(price)
+
+
+def place(page: Page, side: str, size: str, price: str | None) -> None:
+    """Write an order, and place it."""
+    write(page, side, size, price)
+    page.locator("#place").click()
 
 
 def fact(page: Page, region: str, term: str) -> str:

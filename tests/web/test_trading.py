@@ -2,58 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import expect
 
 from ballast.signing import account_id
 from tests.support.live import WAD, Live
 from tests.support.relaying import RelayProcess, Trading
-from tests.web.site import DIST, Site, axe, done, fact, failed, picture, signatures
-
-
-@pytest.fixture(scope="module")
-def relay(
-    town: Live, wallet: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RelayProcess]:
-    """A relay that serves the page itself. (`wallet` builds the page.)"""
-    process = RelayProcess(town, tmp_path_factory.mktemp("relay"), "--static", str(DIST))
-    try:
-        process.start()
-        yield process
-    finally:
-        process.end()
-
-
-@pytest.fixture
-def desk(browser: Browser, wallet: str, town: Live, relay: RelayProcess) -> Iterator[Site]:
-    """The page as the relay serves it; the wallet is its node."""
-    opened = Site(browser, relay.url + "/", town, wallet)
-    yield opened
-    errors = list(opened.errors)
-    opened.close()
-    assert errors == []
-
-
-@pytest.fixture
-def trading(town: Live) -> Trading:
-    return Trading(town)
-
-
-def write(page: Page, side: str, size: str, price: str | None) -> None:
-    """The ticket: a limit order, or a market order where there is no price."""
-    page.locator("#kind-limit" if price else "#kind-market").check()
-    page.locator(f"#side-{side}").check()
-    page.locator("#ticket-size").fill(size)
-    if price:
-        page.locator("#ticket-price").fill(price)
-
-
-def place(page: Page, side: str, size: str, price: str | None) -> None:
-    write(page, side, size, price)
-    page.locator("#place").click()
+from tests.web.site import Site, axe, done, fact, failed, modes, picture, place, signatures, write
 
 
 def test_reads_the_book_without_wallet_or_node(
@@ -121,6 +75,7 @@ def test_a_market_order_meets_a_limit_order_and_is_closed_again(
         "0.010000 of 0.010000 is on the book within your bound"
     )
     assert fact(page, "#preview", "Fee") == "0.5003 tUSD"
+    picture(page, "trading-order", "#ticket")
     page.locator("#place").click()
     done(page, "Buy order")
     expect(page.locator("#actions")).to_contain_text("Matched")
@@ -134,6 +89,7 @@ def test_a_market_order_meets_a_limit_order_and_is_closed_again(
     expect(page.locator("#tab-panel table")).to_be_visible()
     page.locator("#tab-Positions").click()
     picture(page, "position")
+    picture(page, "trading-position", "#positions")
     page.get_by_role("button", name="Close BTC").click()
     expect(page.locator("#reduce-only")).to_be_checked()
     assert fact(page, "#preview", "Position after").startswith("0.000000")
@@ -148,6 +104,7 @@ def test_orders_of_a_delegate_need_no_wallet_window(desk: Site, town: Live) -> N
     page.get_by_role("button", name="Authorise", exact=True).click()
     done(page, "Authorise this page's key")
     expect(page.locator("#ticket")).to_contain_text("Signed by this page's key")
+    picture(page, "trading-delegate", "#delegate")
     page.evaluate("testWallet.declines = true")
     place(page, "sell", "0.01", "101000")
     done(page, "Sell order")
@@ -167,36 +124,35 @@ def test_an_order_is_cancelled_on_chain(desk: Site, town: Live, relay: RelayProc
     expect(page.locator("#tab-panel")).to_contain_text("No open orders")
 
 
-def test_the_record_of_forced_closes_has_cost_and_transaction(desk: Site, town: Live) -> None:
-    town.trade(2, 3, 4, 40_000)
-    town.report({2: 4_300 * WAD})
-    loser = account_id(town.traders[4].address)
-    assert town.ballast.clearinghouse.view.equity(loser) < 0
-    town.ballast.deleverage(loser, sender=town.sender)
-    page = desk.connected(town.traders[3])
-    page.get_by_role("combobox", name="Market", exact=True).select_option("2")
-    expect(page.locator("#adl-record table")).to_contain_text("deleveraged")
-    expect(page.locator("#adl-record")).to_contain_text("ETH long")
-    assert (
-        page.locator("#adl-record code")
-        .first.get_attribute("title", timeout=1_000)
-        .startswith("0x")
-    )
-    picture(page, "forced-close")
-    page.get_by_role("combobox", name="Market", exact=True).select_option("1")
-
-
 def test_without_the_relay_the_chain_still_serves(
-    desk: Site, town: Live, relay: RelayProcess, tmp_path: Path
+    desk: Site, town: Live, trading: Trading, relay: RelayProcess
 ) -> None:
-    page = desk.connected(town.traders[5])
+    """All orders are cancelled at once, what is free is withdrawn; the relay comes back, and an
+    order of before cannot be matched any more."""
+    key = town.traders[5]
+    page = desk.connected(key)
+    place(page, "buy", "0.01", "98000")
+    done(page, "Buy order")
+    [signed] = signatures(page)
     relay.kill()
     expect(page.locator("#notices")).to_contain_text("The relay does not answer")
+    place(page, "buy", "0.01", "98100")
+    assert "The relay does not answer" in failed(page, "Buy order")
+    page.locator("#tab-Open-orders").click()
+    page.get_by_role("button", name="Cancel all on chain").click()
+    done(page, "Cancel all on chain")
+    floor = town.ballast.settlement.view.salt_floor(account_id(key.address))
+    assert floor > int(signed["message"]["salt"])
     page.get_by_label("Amount", exact=True).fill("10")
     page.get_by_role("button", name="Withdraw", exact=True).click()
     done(page, "Withdraw")
-    picture(page, "relay-gone")
+    assert town.ballast.vault.view.balance_of(account_id(key.address)) == 990 * WAD
+    modes(page, "relay-gone")
+    picture(page, "trading-relay-gone", "#notices")
     relay.start()
     expect(page.locator("#notices")).not_to_contain_text(
         "The relay does not answer", timeout=40_000
     )
+    expect(page.locator("#tab-panel")).to_contain_text("No open orders")
+    place(page, "buy", "0.01", "98200")
+    expect(page.locator("#tab-panel")).to_contain_text("98,200.0")

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from ballast.signing import account_id
 from tests.support.live import WAD, Live
-from tests.web.site import Site, axe, done, fact, failed, picture, signatures
+from tests.web.site import Site, axe, done, fact, failed, modes, picture, signatures
 
 
 def test_shows_the_market_without_a_wallet(site: Site) -> None:
@@ -48,7 +48,7 @@ def test_wrong_chain_signs_nothing_until_it_is_switched(site: Site, town: Live) 
     page = site.connected(town.traders[0], starts_on=1)
     expect(page.locator("#notices")).to_contain_text("Wrong network")
     assert page.locator("#deposit").is_disabled()
-    picture(page, "wrong-network")
+    modes(page, "wrong-network")
     page.get_by_role("button", name="Switch network").click()
     expect(page.locator("#notices")).not_to_contain_text("Wrong network")
     expect(page.locator("#deposit")).to_be_enabled()
@@ -68,6 +68,7 @@ def test_deposits_by_permit_of_exactly_the_amount(site: Site, town: Live) -> Non
     assert asked[0]["message"]["value"] == str(2505 * 10**5)
     expect(page.locator("#money")).to_contain_text("1,250.50 tUSD")
     picture(page, "deposited")
+    picture(page, "trading-deposit", "#account")
 
 
 def test_withdraws_what_is_free_and_no_more(site: Site, town: Live) -> None:
@@ -91,7 +92,7 @@ def test_a_declined_signature_sends_nothing_and_says_so(site: Site, town: Live) 
     page.get_by_role("button", name="Deposit", exact=True).click()
     assert "You declined in the wallet" in failed(page, "Deposit")
     assert town.chain.nonce(key.address) == 0
-    picture(page, "declined")
+    modes(page, "declined")
 
 
 def test_a_subaccount_is_another_account(site: Site, town: Live) -> None:
@@ -104,6 +105,9 @@ def test_a_subaccount_is_another_account(site: Site, town: Live) -> None:
     page.get_by_role("button", name="Deposit", exact=True).click()
     done(page, "Deposit")
     assert town.ballast.vault.view.balance_of(account_id(town.traders[0].address, 7)) == 5 * WAD
+    assert town.ballast.vault.view.balance_of(account_id(town.traders[0].address)) == 1_000 * WAD
+    expect(page.locator("#money")).to_contain_text("5.00 tUSD")
+    picture(page, "subaccount")
 
 
 def test_mints_test_money(site: Site, town: Live) -> None:

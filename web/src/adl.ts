@@ -48,9 +48,10 @@ export const BANDS: Readonly<Record<string, { risk: string; place: string }>> = 
   "5": { risk: "high", place: "in the first fifth" },
 };
 
-/** `ADL risk: high, in the first fifth`. */
+/** `ADL risk: high, first in line`. */
 export function inWords(rank: Rank): string {
   const band = BANDS[rank.band.toString()];
+  if (rank.band === 5n && rank.ahead === 0n) return `ADL risk: ${band?.risk}, first in line`;
   return `ADL risk: ${band?.risk ?? "unknown"}, ${band?.place ?? ""}`;
 }
 

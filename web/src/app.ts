@@ -1,14 +1,15 @@
 /** What the panels act through: the store, the chain, the relay, the wallet. */
 
-import { parseSignature, toHex, zeroAddress, type Abi, type Address, type Hex } from "viem";
+import { TransactionReceiptNotFoundError, parseSignature, toHex, zeroAddress, type Abi, type Address, type Hex } from "viem";
 
 import { accountsOf, chainIdOf, discover, switchChain, walletClient, type Announced, type Provider } from "./wallet.ts";
-import { Reader, clientOf } from "./chain.ts";
+import { Reader, clientOf, watchHead } from "./chain.ts";
 import { loadDelegate, type Delegate } from "./delegate.ts";
 import { explain } from "./errors.ts";
-import { settlementAbi, tokenAbi, vaultAbi, fundAbi } from "./generated/abi.ts";
-import { accountId, domainOf, orderHash, typedCancel, typedOrder, type Order } from "./order.ts";
-import { Relay, updated, type RelayOrder, type StreamMessage } from "./relay.ts";
+import { signed } from "./format.ts";
+import { clearinghouseAbi, settlementAbi, tokenAbi, vaultAbi, fundAbi } from "./generated/abi.ts";
+import { accountId, domainOf, newSalt, typedCancel, typedOrder, type Order } from "./order.ts";
+import { Relay, RelayError, updated, type RelayOrder, type StreamMessage } from "./relay.ts";
 import type { Action, Store } from "./state.ts";
 
 const PERMIT_SECONDS = 1_800n;
@@ -28,6 +29,8 @@ export class App {
   reader: Reader | null = null;
   delegate: Delegate | null = null;
   private nextAction = 1;
+  private looks = 0;
+  private looked = 0;
   private endBlocks: (() => void) | null = null;
   private endStream: (() => void) | null = null;
 
@@ -57,14 +60,15 @@ export class App {
     const client = clientOf(this.config, provider);
     this.reader = client ? new Reader(client, this.config) : null;
     if (!client) return;
-    this.endBlocks = client.watchBlockNumber({
-      emitOnBegin: true,
-      onBlockNumber: (block) => {
-        this.store.set({ block });
+    this.endBlocks = watchHead(
+      client,
+      (block, head) => {
+        this.store.set({ block, head });
         void this.look();
+        void this.lookAtRelay();
       },
-      onError: (error) => this.store.set({ chainError: explain(error).detail }),
-    });
+      (error) => this.store.set({ chainError: explain(error).detail }),
+    );
   }
 
   /** Read everything anew. */
@@ -72,18 +76,38 @@ export class App {
     const { reader } = this;
     const { account, owner } = this.store.state;
     if (!reader) return;
+    const look = (this.looks += 1);
     try {
       const [markets, fund, view] = await Promise.all([
         Promise.all(this.config.markets.map(async ({ market }) => [market, await reader.market(market)] as const)),
         reader.fund(owner),
         account && owner ? reader.account(account, owner) : null,
       ]);
-      if (this.store.state.account !== account) return;
       await this.checkDelegate(reader, account);
+      await this.checkActions(reader);
+      if (this.store.state.account !== account || look < this.looked) return;
+      this.looked = look;
       this.store.set({ markets: Object.fromEntries(markets), fund, view, chainError: null });
     } catch (error) {
       this.store.set({ chainError: explain(error).detail });
     }
+  }
+
+  /** What was done may be undone by a reorganisation of the chain. */
+  private async checkActions(reader: Reader): Promise<void> {
+    for (const { id, stage, transaction } of this.store.state.actions) {
+      if (stage !== "done" || !transaction) continue;
+      try {
+        await reader.client.getTransactionReceipt({ hash: transaction });
+      } catch (error) {
+        if (!(error instanceof TransactionReceiptNotFoundError)) throw error;
+        this.change(id, { stage: "failed", title: "Undone", detail: "The chain was reorganised, and the block of this transaction is no longer part of it. The figures on this page are those of the chain as it is now. The transaction may be mined again; if it is not, do it again." });
+      }
+    }
+  }
+
+  private change(id: number, change: Partial<Action>): void {
+    this.store.set({ actions: this.store.state.actions.map((action) => (action.id === id ? { ...action, ...change } : action)) });
   }
 
   private async checkDelegate(reader: Reader, account: Hex | null): Promise<void> {
@@ -108,9 +132,17 @@ export class App {
     if (!this.config.relayAnswered) return;
     const { market, account } = this.store.state;
     const channels = [`book:${market}`, `trades:${market}`, ...(account ? [`account:${account}`] : [])];
-    this.endStream = this.relay.stream(channels, (message) => this.hear(message, market), (relayUp) => this.store.set({ relayUp }));
-    void this.relay.trades(market).then((trades) => this.store.state.market === market && this.store.set({ trades }), () => undefined);
-    if (account) void this.lookAtOrders();
+    this.endStream = this.relay.stream(channels, (message) => this.hear(message, market), (relayUp) => {
+      this.store.set({ relayUp });
+      if (!relayUp) return;
+      void this.lookAtTrades(market);
+      void this.lookAtRelay();
+    });
+  }
+
+  private async lookAtTrades(market: number): Promise<void> {
+    const trades = await this.relay.trades(market).catch(() => null);
+    if (trades && this.store.state.market === market) this.store.set({ trades });
   }
 
   private hear(message: StreamMessage, market: number): void {
@@ -123,20 +155,25 @@ export class App {
       else this.listen();
     } else if (message.type === "trade" && message.trade) {
       this.store.set({ trades: [message.trade, ...trades].slice(0, 50) });
+    } else if (message.type === "undone") {
+      this.listen();
     } else if (message.type === "order" || message.type === "fill") {
-      void this.lookAtOrders();
+      void this.lookAtRelay();
     } else if (message.type === "forced_close") {
       void this.look();
+      void this.lookAtRelay();
     }
   }
 
-  async lookAtOrders(): Promise<void> {
+  /** The account's open orders and forced closes. */
+  async lookAtRelay(): Promise<void> {
     const { account } = this.store.state;
     if (!account || !this.config.relayAnswered) return;
     try {
-      this.store.set({ orders: await this.relay.openOrders(account) });
-    } catch {
-      this.store.set({ relayUp: false });
+      const [orders, forcedCloses] = await Promise.all([this.relay.openOrders(account), this.relay.forcedCloses(account)]);
+      if (this.store.state.account === account) this.store.set({ orders, forcedCloses, relayUp: true });
+    } catch (error) {
+      if (error instanceof RelayError && error.code === "unreachable") this.store.set({ relayUp: false });
     }
   }
 
@@ -161,7 +198,7 @@ export class App {
   subaccount(sub: bigint): void {
     const { owner } = this.store.state;
     this.delegate = null;
-    this.store.set({ sub, account: owner ? accountId(owner, sub) : null, view: null, orders: [] });
+    this.store.set({ sub, account: owner ? accountId(owner, sub) : null, view: null, orders: [], forcedCloses: null });
     void this.look();
     this.listen();
   }
@@ -169,7 +206,7 @@ export class App {
   disconnect(): void {
     localStorage.removeItem("ballast:wallet");
     this.delegate = null;
-    this.store.set({ wallet: null, owner: null, walletChain: null, account: null, view: null, orders: [] });
+    this.store.set({ wallet: null, owner: null, walletChain: null, account: null, view: null, orders: [], forcedCloses: null });
     this.listen();
   }
 
@@ -205,7 +242,7 @@ export class App {
       return false;
     } finally {
       void this.look();
-      void this.lookAtOrders();
+      void this.lookAtRelay();
     }
   }
 
@@ -316,6 +353,20 @@ export class App {
     });
   }
 
+  /** Book what is due, pay a debt, collect a claim; tells what it brought. */
+  settle(): Promise<boolean> {
+    return this.run("Settle", async (sent) => {
+      const { account } = this.connected();
+      const { client } = this.readable();
+      const { Clearinghouse, MarginVault } = this.config.contracts;
+      const cash = (): Promise<bigint> => client.readContract({ address: MarginVault, abi: vaultAbi, functionName: "balance_of", args: [account] });
+      const before = await cash();
+      await this.send({ address: Clearinghouse, abi: clearinghouseAbi as Abi, functionName: "settle", args: [account] }, sent);
+      const change = (await cash()) - before;
+      return change ? `Cash ${signed(change, 2)} ${this.config.collateral.symbol}.` : "Your cash is what it was: nothing has come in yet.";
+    });
+  }
+
   // Orders
 
   /** Sign by the delegate key where one is in force, else by the wallet; then hand it to the relay. */
@@ -351,12 +402,13 @@ export class App {
     return this.act("Cancel on chain", this.config.contracts.OrderSettlement, settlementAbi, "cancel", [hash]);
   }
 
-  get domain() {
-    return domainOf(this.config.chain_id, this.config.contracts.OrderSettlement);
+  /** Every order of the account signed before now, in one transaction and without the relay. */
+  cancelAllOnChain(): Promise<boolean> {
+    return this.act("Cancel all on chain", this.config.contracts.OrderSettlement, settlementAbi, "cancel_below", [this.store.state.account, newSalt()]);
   }
 
-  hashOf(order: Order): Hex {
-    return orderHash(this.domain, order);
+  get domain() {
+    return domainOf(this.config.chain_id, this.config.contracts.OrderSettlement);
   }
 
   // What there has to be

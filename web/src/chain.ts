@@ -9,6 +9,7 @@ import type { Provider } from "./wallet.ts";
 export const STALE = 1n;
 export const PENDING = 2n;
 export const GRACE = 4n;
+const POLL_MS = 1_500;
 
 export interface Params {
   group: bigint;
@@ -94,10 +95,35 @@ export function chainOf(config: Config): Chain {
 /** By the configured node, else through the wallet; null with neither. */
 export function clientOf(config: Config, provider: Provider | null): PublicClient | null {
   const chain = chainOf(config);
-  const pollingInterval = 1_500;
-  if (config.rpcUrl) return createPublicClient({ chain, pollingInterval, transport: http(config.rpcUrl, { batch: true, retryCount: 2 }) });
-  if (provider) return createPublicClient({ chain, pollingInterval, transport: custom(provider) });
+  if (config.rpcUrl) return createPublicClient({ chain, pollingInterval: POLL_MS, transport: http(config.rpcUrl, { batch: true, retryCount: 2 }) });
+  if (provider) return createPublicClient({ chain, pollingInterval: POLL_MS, transport: custom(provider) });
   return null;
+}
+
+/** Tells of the latest block at once, and whenever it is another: also one of the same number or a lower one, after a reorganisation. After a failure it
+ * tells of it again. Returns what ends it. */
+export function watchHead(client: PublicClient, onHead: (number: bigint, hash: Hex) => void, onError: (error: unknown) => void): () => void {
+  let seen: Hex | null = null;
+  let ended = false;
+  let timer = 0;
+  const look = async (): Promise<void> => {
+    try {
+      const { number, hash } = await client.getBlock();
+      if (ended) return;
+      if (hash !== seen) onHead(number, hash);
+      seen = hash;
+    } catch (error) {
+      if (ended) return;
+      seen = null;
+      onError(error);
+    }
+    timer = window.setTimeout(() => void look(), POLL_MS);
+  };
+  void look();
+  return () => {
+    ended = true;
+    window.clearTimeout(timer);
+  };
 }
 
 export class Reader {
@@ -211,10 +237,6 @@ export class Reader {
 
   delegateExpiry(account: Hex, delegate: Address): Promise<bigint> {
     return this.client.readContract({ address: this.config.contracts.OrderSettlement, abi: settlementAbi, functionName: "delegate_expiry", args: [account, delegate] });
-  }
-
-  saltFloor(account: Hex): Promise<bigint> {
-    return this.client.readContract({ address: this.config.contracts.OrderSettlement, abi: settlementAbi, functionName: "salt_floor", args: [account] });
   }
 
   /** Payments out of insurance since the deployment, newest first. */

@@ -45,11 +45,13 @@ async function begin(): Promise<void> {
     view: null,
     fund: null,
     block: 0n,
+    head: null,
     chainError: null,
     relayUp: config.relayAnswered,
     book: null,
     trades: [],
     orders: [],
+    forcedCloses: null,
     actions: [],
   });
   const app = new App(store);

@@ -1,6 +1,6 @@
 /** Accounts and signed orders, as the contracts read them. */
 
-import { concatHex, getAddress, hashTypedData, numberToHex, sliceHex, type Address, type Hex } from "viem";
+import { concatHex, numberToHex, type Address, type Hex } from "viem";
 
 export interface Order {
   account: Hex;
@@ -50,17 +50,9 @@ export function typedCancel(domain: Domain, orderHash: Hex) {
   return { domain, types: CANCEL_TYPES, primaryType: "Cancel", message: { order_hash: orderHash } } as const;
 }
 
-export function orderHash(domain: Domain, order: Order): Hex {
-  return hashTypedData(typedOrder(domain, order));
-}
-
 /** The account of an owner's subaccount. */
 export function accountId(owner: Address, sub: bigint): Hex {
   return concatHex([owner.toLowerCase() as Hex, numberToHex(sub, { size: 12 })]);
-}
-
-export function ownerOf(account: Hex): Address {
-  return getAddress(sliceHex(account, 0, 20));
 }
 
 /** A salt above all earlier ones of this page: `cancel_below` then cancels what is older. Microseconds, and chance below. */

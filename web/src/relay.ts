@@ -101,10 +101,6 @@ export class Relay {
     return this.ask(`/orders/${hash}`, { method: "DELETE", body: { signature } });
   }
 
-  book(market: number): Promise<Book> {
-    return this.ask(`/book/${market}?depth=200`);
-  }
-
   async trades(market: number): Promise<Trade[]> {
     return (await this.ask<{ trades: Trade[] }>(`/trades/${market}?limit=50`)).trades;
   }
@@ -148,7 +144,7 @@ export class Relay {
       socket.onclose = () => {
         onState(false);
         setTimeout(join, pause);
-        pause = Math.min(30_000, pause * 2);
+        pause = Math.min(8_000, pause * 2);
       };
     };
     join();

@@ -4,7 +4,7 @@ import type { Address, Hex } from "viem";
 
 import type { AccountView, FundView, MarketView } from "./chain.ts";
 import type { Config } from "./config.ts";
-import type { Book, RelayOrder, Trade } from "./relay.ts";
+import type { Book, ForcedClose, RelayOrder, Trade } from "./relay.ts";
 import type { Announced } from "./wallet.ts";
 
 /** What was asked of the chain or the wallet, and how it went. */
@@ -30,12 +30,21 @@ export interface State {
   view: AccountView | null;
   fund: FundView | null;
   block: bigint;
+  /** The latest block's hash: after a reorganisation another one has the same number. */
+  head: Hex | null;
   chainError: string | null;
   relayUp: boolean;
   book: Book | null;
   trades: Trade[];
   orders: RelayOrder[];
+  /** The account's, newest first; null while the relay has not told them. */
+  forcedCloses: ForcedClose[] | null;
   actions: Action[];
+}
+
+/** Whether something of this name waits for the wallet or for its block. */
+export function isUnderWay(state: State, what: string): boolean {
+  return state.actions.some((action) => action.what === what && (action.stage === "wallet" || action.stage === "pending"));
 }
 
 export type Listener = (state: State) => void;

@@ -41,6 +41,7 @@ test("within a bucket all give up the same part; who is behind gives nothing", (
 });
 
 test("the risk has words", () => {
-  assert.equal(inWords({ score: 1n, ahead: 0n, band: 5n }), "ADL risk: high, in the first fifth");
-  assert.equal(inWords({ score: 1n, ahead: 0n, band: 1n }), "ADL risk: very low, in the last fifth of the queue");
+  assert.equal(inWords({ score: 1n, ahead: 0n, band: 5n }), "ADL risk: high, first in line");
+  assert.equal(inWords({ score: 1n, ahead: 1n, band: 5n }), "ADL risk: high, in the first fifth");
+  assert.equal(inWords({ score: 1n, ahead: 9n, band: 1n }), "ADL risk: very low, in the last fifth of the queue");
 });

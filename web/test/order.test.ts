@@ -4,9 +4,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
+import { hashTypedData } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 
-import { accountId, domainOf, newSalt, orderHash, ownerOf, typedOrder } from "../src/order.ts";
+import { accountId, domainOf, newSalt, typedOrder } from "../src/order.ts";
 
 const cases = JSON.parse(readFileSync(process.env["ORDERS"] ?? "", "utf8"));
 
@@ -16,8 +17,7 @@ test("hashes, accounts and signatures are those of the Python package", async ()
     const domain = domainOf(chain_id, contract);
     const made = { ...order, market: BigInt(order.market), size: BigInt(order.size), limit_price: BigInt(order.limit_price), expiry: BigInt(order.expiry), salt: BigInt(order.salt) };
     assert.equal(accountId(owner, BigInt(sub)), order.account);
-    assert.equal(ownerOf(order.account), owner);
-    assert.equal(orderHash(domain, made), digest);
+    assert.equal(hashTypedData(typedOrder(domain, made)), digest);
     assert.equal(await privateKeyToAccount(key).signTypedData(typedOrder(domain, made)), signature);
   }
 });

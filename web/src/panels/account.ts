@@ -3,8 +3,9 @@
 import type { App } from "../app.ts";
 import { draw, facts, field, h } from "../dom.ts";
 import { fixed, parse, plain, signed, wadMul, abs } from "../format.ts";
-import { clearinghouseAbi, vaultAbi } from "../generated/abi.ts";
+import { vaultAbi } from "../generated/abi.ts";
 import { leverage } from "../simulate.ts";
+import { isUnderWay } from "../state.ts";
 
 const FAUCET_TOKENS = 10_000n;
 
@@ -59,7 +60,10 @@ export function accountPanel(root: HTMLElement, app: App): void {
   app.store.watch((state) => {
     const { view } = state;
     const usable = state.owner !== null && state.walletChain === app.config.chain_id;
-    for (const button of [deposit, withdraw, most, faucet]) button.disabled = !usable;
+    most.disabled = !usable;
+    deposit.disabled = !usable || isUnderWay(state, "Deposit");
+    withdraw.disabled = !usable || isUnderWay(state, "Withdraw");
+    faucet.disabled = !usable || isUnderWay(state, "Test money");
     const notional = view?.positions.reduce((sum, p) => sum + wadMul(abs(p.size), state.markets[p.market]?.price ?? 0n), 0n) ?? 0n;
     draw(money, [view, notional, state.owner], () => {
       if (!state.owner) return [h("p", { class: "empty" }, "Connect a wallet to see your account.")];
@@ -77,10 +81,10 @@ export function accountPanel(root: HTMLElement, app: App): void {
         ]),
       ];
     });
-    draw(claim, [view?.unsettled, usable], () => {
-      const settle = (): void => void app.act("Settle", contracts.Clearinghouse, clearinghouseAbi, "settle", [app.store.state.account]);
-      const button = h("button", { type: "button", id: "settle", onclick: settle, disabled: !usable, "data-focus": "settle" }, "Settle now");
-      if (!view || view.unsettled === 0n) return [];
+    const settles = isUnderWay(state, "Settle");
+    draw(claim, [view?.unsettled, usable, settles], () => {
+      const button = h("button", { type: "button", id: "settle", onclick: () => void app.settle(), disabled: !usable || settles, "data-focus": "settle" }, "Settle now");
+      if (!view || (view.unsettled >= 0n && view.unsettled < scale)) return [];
       if (view.unsettled > 0n) {
         return [h("div", { class: "notice warn" }, h("strong", {}, `Claim waiting: ${signed(view.unsettled, 2)} ${coin}`), "Profit you have realised and that has not been paid out yet. Settling pays you your part of what the pool holds; more comes in as losers close, or are settled, which anyone may do.", h("div", { class: "row" }, button))];
       }

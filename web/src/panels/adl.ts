@@ -4,14 +4,17 @@ import type { App } from "../app.ts";
 import { BANDS, TIER_LEVERAGE, equityFor, inWords, takenFrom, tierOf } from "../adl.ts";
 import type { PositionView, Queued, Rank } from "../chain.ts";
 import { draw, facts, field, h, table } from "../dom.ts";
+import { costOf, legOf, told } from "../forced.ts";
 import { WAD, abs, fixed, parse, percent, pricePlaces, ratio, signed, sizePlaces, wadMul, when } from "../format.ts";
 import { clearinghouseAbi } from "../generated/abi.ts";
-import type { ForcedClose } from "../relay.ts";
 import { previewRefresh } from "../simulate.ts";
+import { isUnderWay, type State } from "../state.ts";
 import { transaction } from "./actions.ts";
 
 const TICK_BITS = 13n;
 const TIER_MASK = 7n;
+const REFRESH = "Refresh the rank";
+const TOLD = 3;
 
 export function adlPanel(root: HTMLElement, app: App): void {
   const coin = app.config.collateral.symbol;
@@ -81,13 +84,14 @@ export function adlPanel(root: HTMLElement, app: App): void {
     const units = missing > 0n ? missing / scale + 1n : 0n;
     const refreshed = await previewRefresh(app.reader, account, state.market, null).catch(() => null);
     const deposited = units > 0n && units <= view.wallet ? await previewRefresh(app.reader, account, state.market, { payer: owner, amount: units }).catch(() => null) : null;
-    const refresh = (): void => void app.act("Refresh the rank", app.config.contracts.Clearinghouse, clearinghouseAbi, "refresh", [account]);
-    draw(lower, [ranked, now, units, refreshed, deposited, position.rank], () => [
+    const refresh = (): void => void app.act(REFRESH, app.config.contracts.Clearinghouse, clearinghouseAbi, "refresh", [account]);
+    const waits = isUnderWay(state, REFRESH);
+    draw(lower, [ranked, now, units, refreshed, deposited, position.rank, waits], () => [
       h(
         "ul",
         {},
         now < ranked
-          ? h("li", {}, `Your account's leverage has fallen since you were ranked (tier ${tierName(ranked)}, now ${tierName(now)}). Refreshing the rank ${outcome(position.rank, refreshed)}. `, h("button", { class: "small", id: "refresh-rank", onclick: refresh, "data-focus": "refresh" }, "Refresh now"))
+          ? h("li", {}, `Your account's leverage has fallen since you were ranked (tier ${tierName(ranked)}, now ${tierName(now)}). Refreshing the rank ${outcome(position.rank, refreshed)}. `, h("button", { class: "small", id: "refresh-rank", onclick: refresh, disabled: waits, "data-focus": "refresh" }, "Refresh now"))
           : h("li", {}, `You are ranked by your present leverage (tier ${tierName(now)}): refreshing ${outcome(position.rank, refreshed)}.`),
         units > 0n ? h("li", {}, `Depositing ${fixed(units, 2, app.config.collateral.decimals)} ${coin}, and refreshing in a later block, brings you to tier ${tierName(goal)}${deposited ? ` and ${outcome(position.rank, deposited)}` : ""}.`) : null,
         h("li", {}, "A smaller position has less that can be taken, and less leverage."),
@@ -96,24 +100,15 @@ export function adlPanel(root: HTMLElement, app: App): void {
     ]);
   };
 
-  const loadRecord = async (): Promise<void> => {
-    const { account } = app.store.state;
-    if (!account) return draw(record, "nobody", () => [h("p", { class: "empty" }, "Connect a wallet to see your record.")]);
-    if (!app.config.relayAnswered) return draw(record, "no relay", () => [h("p", { class: "empty" }, "The record comes from the relay, which does not answer.")]);
-    const closes = await app.relay.forcedCloses(account).catch(() => null);
-    if (app.store.state.account !== account) return;
-    draw(record, closes, () => [closes ? recorded(app, closes) : h("p", { class: "empty" }, "The relay does not tell the record now.")]);
-  };
-
   app.store.watch((state) => {
     const position = mine();
     draw(rank, [position?.rank, position?.size, state.markets[state.market], state.owner], () => ranking(app, position));
+    draw(record, [state.forcedCloses, state.account, state.relayUp], () => recorded(app, state));
     drawTaken();
-    const now = `${state.block} ${state.account} ${state.market} ${position?.bucket} ${position?.size}`;
+    const now = `${state.head} ${state.account} ${state.market} ${position?.bucket} ${position?.size} ${isUnderWay(state, REFRESH)}`;
     if (now === asked) return;
     asked = now;
     void drawLower();
-    void loadRecord();
     const { reader } = app;
     if (!reader || !position) return;
     const market = state.market;
@@ -156,18 +151,24 @@ function tierName(tier: number): string {
 
 function outcome(before: Rank, after: Rank | null): string {
   if (!after) return "cannot be simulated on this node";
-  if (after.band === before.band && after.ahead === before.ahead) return "changes nothing";
+  if (after.band === before.band && after.ahead === before.ahead) return "changes nothing in the queue";
   return `leads to band ${after.band} of 5 (now ${before.band})`;
 }
 
-const KINDS = { deleveraged: "deleveraged", liquidated: "liquidated", bankrupt: "bankrupt" } as const;
-
-function recorded(app: App, closes: ForcedClose[]): HTMLElement {
-  const coin = app.config.collateral.symbol;
-  const rows = closes.map((close) => {
-    const [size, price, oracle] = [BigInt(close.size), BigInt(close.price), BigInt(close.oracle_price)];
-    const symbol = app.config.markets.find((market) => market.market === close.market)?.symbol ?? String(close.market);
-    return [when(close.timestamp), `${symbol} ${close.side}`, KINDS[close.kind], fixed(size, sizePlaces(oracle)), fixed(price, pricePlaces(oracle)), fixed(oracle, pricePlaces(oracle)), `${fixed(wadMul(size, abs(oracle - price)), 2)} ${coin}`, transaction(close.transaction, app)];
+/** Why, in words, of the latest; then all of them. */
+function recorded(app: App, { account, forcedCloses: closes }: State): HTMLElement[] {
+  if (!account) return [h("p", { class: "empty" }, "Connect a wallet to see your record.")];
+  if (!closes) return [h("p", { class: "empty" }, "The record comes from the relay, which does not answer.")];
+  const words = closes.slice(0, TOLD).map((close) => {
+    const { title, why } = told(app.config, close);
+    return h("li", {}, h("strong", {}, title), ". ", why);
   });
-  return table("Your forced closes", ["Time", "Position", "How", "Size", "Price", "Oracle price", "Cost", "Transaction"], rows, "None: nothing of yours has ever been closed by force.");
+  const rows = closes.map((close) => {
+    const oracle = BigInt(close.oracle_price);
+    return [when(close.timestamp), legOf(app.config, close), close.kind, fixed(BigInt(close.size), sizePlaces(oracle)), fixed(BigInt(close.price), pricePlaces(oracle)), fixed(oracle, pricePlaces(oracle)), `${fixed(costOf(close), 2)} ${app.config.collateral.symbol}`, transaction(close.transaction, app)];
+  });
+  return [
+    ...(words.length ? [h("ul", {}, ...words)] : []),
+    table("Your forced closes", ["Time", "Position", "How", "Size", "Price", "Oracle price", "Cost", "Transaction"], rows, "None: nothing of yours has ever been closed by force."),
+  ];
 }

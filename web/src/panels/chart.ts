@@ -24,7 +24,7 @@ export function chartPanel(root: HTMLElement, app: App): void {
   paint(chart, series);
   dark.addEventListener("change", () => paint(chart, series));
 
-  let shown = -1;
+  let shown = "";
   const load = async (): Promise<void> => {
     const market = app.store.state.market;
     if (!app.config.relayAnswered) {
@@ -40,8 +40,9 @@ export function chartPanel(root: HTMLElement, app: App): void {
     words.textContent = inWords(candles);
   };
   app.store.watch((state) => {
-    if (state.market === shown) return;
-    shown = state.market;
+    const now = `${state.market} ${state.markets[state.market]?.price}`;
+    if (now === shown) return;
+    shown = now;
     void load();
   });
   setInterval(() => void load(), AGAIN_MS);

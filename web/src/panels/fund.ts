@@ -6,6 +6,7 @@ import { explain } from "../errors.ts";
 import { fixed, parse, percent, ratio, span, wadMul, when } from "../format.ts";
 import { fundAbi } from "../generated/abi.ts";
 import type { FundView } from "../chain.ts";
+import { isUnderWay } from "../state.ts";
 import { transaction } from "./actions.ts";
 
 export function fundPanel(root: HTMLElement, app: App): void {
@@ -52,14 +53,14 @@ export function fundPanel(root: HTMLElement, app: App): void {
     ];
   };
 
-  let loaded = false;
+  let loaded: bigint | null = null;
   const load = async (): Promise<void> => {
     try {
       const draws = await app.readable().draws();
       const rows = draws.map((paid) => [`block ${paid.block}`, paid.market ? (app.config.markets.find((market) => market.market === Number(paid.market))?.symbol ?? String(paid.market)) : "no market left", `${fixed(paid.amount, 2)} ${coin}`, transaction(paid.transaction, app)]);
       draw(history, draws, () => [table("Payments of the insurance fund", ["When", "Market", "Paid", "Transaction"], rows, "Nothing yet: no deficit has reached the fund.")]);
     } catch (error) {
-      loaded = false;
+      loaded = null;
       draw(history, "failed", () => [h("p", { class: "empty" }, `The history cannot be read: ${explain(error).detail}`)]);
     }
   };
@@ -67,7 +68,7 @@ export function fundPanel(root: HTMLElement, app: App): void {
   app.store.watch((state) => {
     const { fund } = state;
     const usable = state.owner !== null && state.walletChain === app.config.chain_id;
-    stake.disabled = !usable || (fund?.wipedOut ?? false);
+    stake.disabled = !usable || (fund?.wipedOut ?? false) || isUnderWay(state, "Stake");
     const open = Object.values(state.markets).reduce((sum, market) => sum + wadMul(market.interest, market.price), 0n);
     draw(overview, [fund?.insurance, fund?.wipedOut, open], () => {
       if (!fund) return [h("p", { class: "empty" }, "The fund has not been read from the chain yet.")];
@@ -83,8 +84,8 @@ export function fundPanel(root: HTMLElement, app: App): void {
       if (!state.owner || !fund) return [h("p", { class: "empty" }, "Connect a wallet to stake. Stakers earn a share of fees and penalties, and pay deficits first.")];
       return [facts([["Worth now", `${fixed(fund.worth, 2, collateral.decimals)} ${coin}`, `${percent(ratio(fund.shares + fund.escrowed, fund.supply), 2)} of the fund`]]), ...leaving(fund, usable)];
     });
-    if (!loaded && app.reader) {
-      loaded = true;
+    if (fund && fund.insurance !== loaded) {
+      loaded = fund.insurance;
       void load();
     }
   });

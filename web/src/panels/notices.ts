@@ -3,6 +3,7 @@
 import type { App } from "../app.ts";
 import { GRACE, PENDING, STALE } from "../chain.ts";
 import { draw, h } from "../dom.ts";
+import { told } from "../forced.ts";
 import { fixed } from "../format.ts";
 import type { State } from "../state.ts";
 
@@ -13,14 +14,32 @@ interface Notice {
   button?: { label: string; act: (app: App) => unknown };
 }
 
+const NEWS_SECONDS = 86_400;
+const NEWS = 2;
+
 export function noticesPanel(root: HTMLElement, app: App): void {
   app.store.watch((state) => {
-    const notices = noticesOf(state);
+    const notices = [...noticesOf(state), ...newsOf(state, app)];
     draw(root, notices, () =>
       notices.map(({ kind, title, detail, button }) =>
         h("div", { class: `notice ${kind}` }, h("strong", {}, title), detail, button ? h("div", { class: "row" }, h("button", { class: "main", onclick: () => void button.act(app), "data-focus": title }, button.label)) : null),
       ),
     );
+  });
+}
+
+/** Positions of the account closed by force within a day, until they are dismissed in this browser. */
+function newsOf(state: State, app: App): Notice[] {
+  const key = `ballast:seen:${state.account}`;
+  const since = Math.max(Date.now() / 1_000 - NEWS_SECONDS, Number(localStorage.getItem(key) ?? 0));
+  const news = (state.forcedCloses ?? []).filter(({ timestamp }) => timestamp > since);
+  const seen = (timestamp: number) => (): void => {
+    localStorage.setItem(key, `${timestamp}`);
+    app.store.set({});
+  };
+  return news.slice(0, NEWS).map((close) => {
+    const { title, why } = told(state.config, close);
+    return { kind: "bad", title, detail: why, button: { label: "I have read this", act: seen(close.timestamp) } };
   });
 }
 
@@ -39,7 +58,7 @@ function noticesOf(state: State): Notice[] {
     });
   }
   if (!config.relayAnswered || !state.relayUp) {
-    notices.push({ kind: "warn", title: "The relay does not answer", detail: "Orders cannot be placed now. Your money does not depend on it: deposits, withdrawals, payments of claims and cancelling orders work on chain." });
+    notices.push({ kind: "warn", title: "The relay does not answer", detail: "Orders cannot be placed now, and those you have signed could still be matched. Your money does not depend on the relay: deposits, withdrawals, payments of claims and cancelling (Open orders, Cancel all on chain) go to the chain itself." });
   }
   if (!state.owner && !config.rpcUrl) {
     notices.push({ kind: "warn", title: "Read-only, without a node", detail: "This page has no node of its own. Connect a wallet to see margins, ranks and the insurance fund." });
@@ -54,10 +73,11 @@ function noticesOf(state: State): Notice[] {
   if (market && market.status & GRACE) notices.push({ kind: "warn", title: "Grace period after an outage", detail: "Liquidation and deleveraging wait for a while, so that you can add margin or reduce." });
   if (market?.paused) notices.push({ kind: "warn", title: "This market is paused", detail: "Nothing that adds risk is accepted. Reducing, withdrawing free cash, liquidation and deleveraging go on." });
   const view = state.view;
-  if (view && view.shortfall > 0n) {
+  const unit = 10n ** BigInt(18 - config.collateral.decimals);
+  if (view && view.shortfall >= unit) {
     notices.push({ kind: "bad", title: `Shortfall: ${fixed(view.shortfall, 2)} ${coin}`, detail: "Losses of bankrupt accounts in this clearing group that nobody could pay. Nobody's deposit is touched; waiting claims are paid later, and the group's fees and insurance income go to it first." });
   }
-  if (view && view.claims > 0n) {
+  if (view && view.claims >= unit) {
     notices.push({ kind: "warn", title: `Claims waiting in this group: ${fixed(view.claims, 2)} ${coin}`, detail: "Profit that has been realised and waits for losers to pay. What comes in is shared among all who wait." });
   }
   return notices;

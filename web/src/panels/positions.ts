@@ -4,12 +4,14 @@ import type { App } from "../app.ts";
 import { BANDS } from "../adl.ts";
 import { draw, h, table } from "../dom.ts";
 import { abs, fixed, plain, pricePlaces, signed, sizePlaces, when } from "../format.ts";
-import { clearinghouseAbi } from "../generated/abi.ts";
 import type { Fill, Funding } from "../relay.ts";
+import { isUnderWay } from "../state.ts";
 import { transaction } from "./actions.ts";
 import { CLOSE_WANTED } from "./ticket.ts";
 
 const TABS = ["Positions", "Open orders", "Fills", "Funding"] as const;
+const SETTLE = "Settle";
+const CANCEL_ALL = "Cancel all on chain";
 type Tab = (typeof TABS)[number];
 
 export function positionsPanel(root: HTMLElement, app: App): void {
@@ -47,20 +49,21 @@ export function positionsPanel(root: HTMLElement, app: App): void {
   };
   const show = (): void => {
     const { state } = app.store;
-    draw(panel, [current, state.view?.positions, state.markets, state.orders, fills, funding, state.owner, state.relayUp], () => [content()]);
+    const waiting = [SETTLE, CANCEL_ALL].map((what) => isUnderWay(state, what));
+    draw(panel, [current, state.view?.positions, state.markets, state.orders, fills, funding, state.owner, state.relayUp, waiting], content);
   };
-  const content = (): HTMLElement => {
+  const content = (): HTMLElement[] => {
     const { state } = app.store;
-    if (!state.owner) return h("p", { class: "empty" }, "Connect a wallet to see your positions and orders.");
-    if (current === "Positions") return positions(app);
-    if (!app.config.relayAnswered) return h("p", { class: "empty" }, "This comes from the relay, which does not answer.");
-    if (current === "Open orders") return orders(app);
-    return current === "Fills" ? filled(app, fills) : funded(app, funding);
+    if (!state.owner) return [h("p", { class: "empty" }, "Connect a wallet to see your positions and orders.")];
+    if (current === "Positions") return [positions(app)];
+    const told = app.config.relayAnswered ? null : h("p", { class: "empty" }, "This comes from the relay, which does not answer.");
+    if (current === "Open orders") return [told ?? orders(app), cancelAll(app)];
+    return [told ?? (current === "Fills" ? filled(app, fills) : funded(app, funding))];
   };
   open("Positions");
   let seen = "";
   app.store.watch((state) => {
-    const now = `${state.block} ${state.account}`;
+    const now = `${state.head} ${state.account}`;
     if (now !== seen) {
       seen = now;
       void load();
@@ -108,8 +111,18 @@ function positions(app: App): HTMLElement {
 
 /** A leg that was closed whole while its owner did nothing: its result joins the account's money at the next settlement. */
 function settling(app: App): HTMLElement {
-  const settle = (): void => void app.act("Settle", app.config.contracts.Clearinghouse, clearinghouseAbi, "settle", [app.store.state.account]);
-  return h("button", { class: "small", onclick: settle, "data-focus": "book" }, "Book the result");
+  return h("button", { class: "small", onclick: () => void app.settle(), disabled: isUnderWay(app.store.state, SETTLE), "data-focus": "book" }, "Book the result");
+}
+
+/** What the owner can do without any relay. */
+function cancelAll(app: App): HTMLElement {
+  const cancel = (): void => void app.cancelAllOnChain();
+  return h(
+    "div",
+    { class: "row" },
+    h("button", { id: "cancel-all", onclick: cancel, disabled: isUnderWay(app.store.state, CANCEL_ALL), "data-focus": "cancel all" }, "Cancel all on chain"),
+    h("span", { class: "note" }, "Ends every order this subaccount has signed before now, whoever holds it: one transaction, and no relay is asked."),
+  );
 }
 
 function orders(app: App): HTMLElement {

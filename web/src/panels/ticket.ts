@@ -83,13 +83,17 @@ export function ticketPanel(root: HTMLElement, app: App): void {
     }
     const bps = state.markets[state.market]?.params.initial_margin_bps ?? 10_000n;
     const filled = reduced(state, draft);
+    if (filled === 0n) {
+      draw(preview, "nothing to reduce", () => [refusal("Nothing to reduce", "A reduce-only order fills nothing where you have no position against it. Untick reduce only to open one.")]);
+      return true;
+    }
     try {
       const found = await previewFill(app.reader, { account: state.account, market: state.market, isBuy: draft.isBuy, size: filled, price: match.price, isMaker: match.crossing === 0n && !draft.isMarket }, bps);
       if (mine === run) draw(preview, [match, found, state.view], () => previewed(app, draft, filled, match, found));
     } catch (error) {
       if (mine !== run) return false;
       const words = error instanceof Refused ? error.why : error instanceof CannotSimulate ? { title: "No preview", detail: "This node cannot simulate (eth_simulateV1). Name another rpc_url in config.json." } : explain(error);
-      draw(preview, [words.title, words.detail], () => [h("div", { class: "notice bad", id: "preview-refused" }, h("strong", {}, `✗ ${words.title}`), words.detail)]);
+      draw(preview, [words.title, words.detail], () => [refusal(words.title, words.detail)]);
     }
     return mine === run;
   };
@@ -171,7 +175,7 @@ export function ticketPanel(root: HTMLElement, app: App): void {
   });
   let seen = "";
   app.store.watch((state) => {
-    const now = `${state.block} ${state.account} ${state.market} ${state.book?.seq}`;
+    const now = `${state.head} ${state.account} ${state.market} ${state.book?.seq}`;
     if (now === seen) return;
     seen = now;
     soon();
@@ -213,12 +217,17 @@ function matchOf(state: State, draft: Draft): Match {
   return { price: (cost + left * rest) / draft.size, crossing };
 }
 
+function refusal(title: string, detail: string): HTMLElement {
+  return h("div", { class: "notice bad", id: "preview-refused" }, h("strong", {}, `✗ ${title}`), detail);
+}
+
 /** What a reduce-only order can fill at most. */
 function reduced(state: State, draft: Draft): bigint {
   if (!draft.reduceOnly) return draft.size;
   const held = state.view?.positions.find((position) => position.market === state.market)?.size ?? 0n;
   const against = draft.isBuy ? held < 0n : held > 0n;
-  return against && abs(held) < draft.size ? abs(held) : draft.size;
+  if (!against) return 0n;
+  return abs(held) < draft.size ? abs(held) : draft.size;
 }
 
 function money(app: App, value: bigint, places = 2): string {
