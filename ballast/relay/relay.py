@@ -575,9 +575,14 @@ class Relay:
         if before is None or told["prices"] != before.told_prices()["prices"]:
             self.hub.publish("prices", "prices", **told)
             concerned.update(self.hub.accounts)
+        trades: dict[int | None, list[dict[str, Any]]] = defaultdict(list)
         for fact in step.facts:
             if fact.kind == facts.FILL:
-                self.hub.publish(f"trades:{fact.market}", "trade", trade=trade_of(fact))
+                trades[fact.market].append(trade_of(fact))
+        for market, made in trades.items():
+            self.hub.publish(f"trades:{market}", "trades", trades=made)
+        for fact in step.facts:
+            if fact.kind == facts.FILL:
                 self._tell_fill(fact)
             elif fact.kind in (facts.LIQUIDATED, facts.BANKRUPT) and fact.account is not None:
                 self._tell_forced(fact)

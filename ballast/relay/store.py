@@ -152,9 +152,9 @@ class Writer:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._waiting: SimpleQueue[tuple[Work | Kept, Future[Any]] | None] = SimpleQueue()
+        self.broken: str | None = None
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
-        self.broken: str | None = None
 
     def insert(self, order: Kept) -> Future[Kept]:
         """Keep a new order; once committed, the order as it is kept: another object where it had
@@ -176,6 +176,16 @@ class Writer:
         return made
 
     def _run(self) -> None:
+        connection = None
+        try:
+            connection = self._engine.connect()
+        except SQLAlchemyError as error:
+            self.broken = f"the database fails: {error}"
+        self._write_all(connection)
+        if connection is not None:
+            connection.close()
+
+    def _write_all(self, connection: Connection | None) -> None:
         while (first := self._waiting.get()) is not None:
             batch, ends = [first], False
             while len(batch) < WRITES_AT_ONCE:
@@ -187,16 +197,18 @@ class Writer:
                     ends = True
                     break
                 batch.append(more)
-            self._write(batch)
+            self._write(connection, batch)
             if ends:
                 return
 
-    def _write(self, batch: list[tuple[Work | Kept, Future[Any]]]) -> None:
+    def _write(
+        self, connection: Connection | None, batch: list[tuple[Work | Kept, Future[Any]]]
+    ) -> None:
         results: list[Any] = [None] * len(batch)
         try:
-            if self.broken is not None:
-                raise StoreError(self.broken)
-            with self._engine.begin() as connection:
+            if self.broken is not None or connection is None:
+                raise StoreError(str(self.broken))
+            with connection.begin():
                 fresh = [work for work, _ in batch if isinstance(work, Kept)]
                 kept = _insert(connection, fresh) if fresh else {}
                 for place, (work, _) in enumerate(batch):

@@ -1,4 +1,4 @@
-"""One deployment on a real node, and one relay before it, for all tests here."""
+"""A deployment on a real node, and a relay before it, for the tests of each file."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.support.nodes import anvil
 from tests.support.relaying import RelayProcess, Trading
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def market(anvil_path: str) -> Iterator[Live]:
     with anvil(anvil_path) as url, live(url) as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def relay(market: Live, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
     folder = tmp_path_factory.mktemp("relay")
     (folder / "static").mkdir()

@@ -39,7 +39,7 @@ def test_an_order_is_filled_on_chain(market: Live, relay: RelayProcess, trading:
         level = [[str(int(PRICE) * WAD), str(WAD // 100), 1]]
         assert until(socket, channel="book:1", type="update")["asks"] == level
         taker = relay.place(trading.order(1, True, 0.015, PRICE + 10))
-        trade = until(socket, channel="trades:1")["trade"]
+        trade = until(socket, channel="trades:1")["trades"][0]
         assert trade["price"] == str(int(PRICE) * WAD)
         assert trade["size"] == str(WAD // 100)
         assert trade["taker_side"] == "buy"

@@ -153,8 +153,8 @@ export class App {
       const next = updated(book, message);
       if (next) this.store.set({ book: next });
       else this.listen();
-    } else if (message.type === "trade" && message.trade) {
-      this.store.set({ trades: [message.trade, ...trades].slice(0, 50) });
+    } else if (message.type === "trades" && message.trades) {
+      this.store.set({ trades: [...[...message.trades].reverse(), ...trades].slice(0, 50) });
     } else if (message.type === "undone") {
       this.listen();
     } else if (message.type === "order" || message.type === "fill") {

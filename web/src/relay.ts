@@ -176,12 +176,12 @@ export class Relay {
 
 export interface StreamMessage {
   channel?: string;
-  type?: "snapshot" | "update" | "trade" | "undone" | "prices" | "account" | "order" | "fill" | "forced_close";
+  type?: "snapshot" | "update" | "trades" | "undone" | "prices" | "account" | "order" | "fill" | "forced_close";
   seq?: number;
   prev?: number;
   bids?: Level[];
   asks?: Level[];
-  trade?: Trade;
+  trades?: Trade[];
 }
 
 /** A book after an update; null where one was missed. */
