@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import requests
 from eth_account.signers.local import LocalAccount
+from web3.exceptions import CannotHandleRequest
 
 from ballast.abi import checksum, decode_reason
 from ballast.chain import ZERO_ADDRESS, Log
-from ballast.errors import BallastError, Reverted
+from ballast.errors import BallastError, NodeError, Reverted
 
 _REVERT_PREFIXES = ("execution reverted: ", "execution reverted")
 _HALTS = ("Invalid opcode", "Out of gas", "Insufficient stack", "Stack")
@@ -249,7 +251,10 @@ def _receipt(receipt: Any) -> ApeReceipt:
 
 
 def reverted(error: Exception) -> Exception:
-    """A node's or Ape's error as `Reverted` if it is a revert, as `BallastError` otherwise."""
+    """A node's or Ape's error as `Reverted` if it is a revert, as `NodeError` where there was no
+    answer (the request may hold whole contracts: it is not shown), as `BallastError` otherwise."""
+    if isinstance(error, (requests.RequestException, CannotHandleRequest, TimeoutError)):
+        return NodeError(f"the node does not answer ({type(error).__name__})")
     data = getattr(error, "data", None)
     if isinstance(data, str) and data.startswith("0x"):
         raw = bytes.fromhex(data[2:])

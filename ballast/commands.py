@@ -14,7 +14,7 @@ from web3.exceptions import Web3Exception
 
 from ballast import record
 from ballast.ape_chain import ApeChain
-from ballast.errors import BallastError, DeployError
+from ballast.errors import BallastError, DeployError, NodeError, NodeRefused
 from ballast.record import Record
 
 AGAIN = "run the same command again: it goes on where it stopped"
@@ -85,6 +85,9 @@ def plain_errors() -> Iterator[None]:
     """Errors of the package and of the node as a message and exit code 1."""
     try:
         yield
+    except NodeError as error:
+        hint = "" if isinstance(error, NodeRefused) else f": {AGAIN}"
+        raise click.ClickException(f"{error}{hint}") from error
     except BallastError as error:
         raise click.ClickException(str(error)) from error
     except (requests.RequestException, Web3Exception, TimeoutError) as error:

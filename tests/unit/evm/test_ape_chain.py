@@ -6,14 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import click
 import pytest
+import requests
 from ape import accounts, networks
+from web3.exceptions import CannotHandleRequest
 
 from ballast.ape_chain import ApeChain, reverted
 from ballast.batch import BatchReader, View
 from ballast.build import compile_file
+from ballast.commands import plain_errors
 from ballast.contract import Contract
-from ballast.errors import BallastError, Reverted
+from ballast.errors import BallastError, NodeError, Reverted
 from ballast.evm import Revm
 from ballast.signing import key_from_label
 
@@ -124,3 +128,13 @@ def test_keys_are_refused_on_live_networks() -> None:
 def test_error_of_a_node_that_is_no_revert_is_told_apart() -> None:
     assert not isinstance(reverted(ConnectionError("gone")), Reverted)
     assert "ConnectionError: gone" in str(reverted(ConnectionError("gone")))
+
+
+@pytest.mark.parametrize("kind", [CannotHandleRequest, requests.ConnectionError, TimeoutError])
+def test_a_node_without_an_answer_is_told_with_what_to_do(kind: type[Exception]) -> None:
+    found = reverted(kind("method:eth_estimateGas params:0x60..."))
+    assert isinstance(found, NodeError)
+    again = "run the same command again"
+    with pytest.raises(click.ClickException, match=again) as told, plain_errors():
+        raise found
+    assert "0x60" not in told.value.message
