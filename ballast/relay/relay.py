@@ -478,15 +478,26 @@ class Relay:
         for kept in touched:
             self._tell_order(kept)
         if step.facts or step.heads or changed or step.rewound is not None:
-            self._write(step, changed)
-        self._tell_step(step, before)
+            self._write(step, changed, before)
+        else:
+            self._tell_step(step, before)
         if before is not None:
             self._uncross(self.books)
 
-    def _write(self, step: Step, changed: dict[bytes, Kept]) -> None:
-        self.store.write_chain(
+    def _write(self, step: Step, changed: dict[bytes, Kept], before: Terms | None) -> None:
+        """Write a step, and tell of it once it is written: who hears of it and asks then is not
+        answered with what was before."""
+        written = self.store.write_chain(
             ChainWrite(step.facts, step.heads, step.rewound, list(changed.values()))
         )
+        if not self._tasks:
+            return  # at the start nobody listens
+
+        def tell(done: asyncio.Future[Any]) -> None:
+            if not done.cancelled() and done.exception() is None:
+                self._tell_step(step, before)
+
+        asyncio.wrap_future(written).add_done_callback(tell)
 
     def _learn(self, told: Iterable[Fact]) -> None:
         """Delegates, floors and cancellations."""

@@ -157,7 +157,7 @@ export class App {
       this.store.set({ trades: [...[...message.trades].reverse(), ...trades].slice(0, 50) });
     } else if (message.type === "undone") {
       this.listen();
-    } else if (message.type === "order" || message.type === "fill") {
+    } else if (message.type === "order" || message.type === "fill" || message.type === "account") {
       void this.lookAtRelay();
     } else if (message.type === "forced_close") {
       void this.look();
