@@ -85,7 +85,7 @@ latency: $(STAMP) $(NODE_STAMP) compile
 	$(BIN)/python -m ballast.bench.latency
 
 # Keepers through the crash while everything around them fails, at full size (docs/KEEPERS.md, section Faults): 1,000
-# accounts, 20 kills. `make test` runs the same with 150 and 5.
+# accounts, 20 kills. `make test` runs the same with 130 and 5.
 faults: $(STAMP) $(NODE_STAMP) compile
 	$(BIN)/python -m pytest -p no:xdist -s tests/faults --full
 

@@ -80,9 +80,12 @@ def main(sample: int, seed: int, jobs: int, budget: float, again: bool, record: 
         results = Results(FOLDER, contracts, seed)
         commit = _commit()
 
+        def why_equal(mutant: Mutant) -> str | None:
+            return equal.reason(mutant, (pristine / mutant.path).read_text())
+
         def wanted() -> Iterator[Mutant]:
             # What has survived and was found to be no fault since, is counted again first.
-            yield from [r.mutant for r in results.survivors() if equal.reason(r.mutant)]
+            yield from [r.mutant for r in results.survivors() if why_equal(r.mutant)]
             if again:
                 yield from [result.mutant for result in results.survivors()]
             for mutant in shuffled(seed, contracts):
@@ -92,7 +95,7 @@ def main(sample: int, seed: int, jobs: int, budget: float, again: bool, record: 
                     yield mutant
 
         async def attempt(mutant: Mutant) -> None:
-            why = equal.reason(mutant)
+            why = why_equal(mutant)
             if why or mutant.is_commuted:
                 results.add(Result(mutant, Trial(Verdict.EQUAL, message=why or ""), commit))
                 return
