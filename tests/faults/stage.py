@@ -105,14 +105,17 @@ class Act:
         blocks: int = 3,
         beat: float = 0.3,
         before: Callable[[int], None] = lambda minute: None,
+        after: Callable[[int], None] = lambda minute: None,
     ) -> None:
-        """The recording's minutes, `blocks` to each, a block every `beat` seconds of ours."""
+        """The recording's minutes, `blocks` to each, a block every `beat` seconds of ours; what is
+        to be done `before` a minute's prices are reported, and `after` the block with them."""
         markets = self.stage.built.record.markets
         for number, (_, prices) in enumerate(minute_prices(scenario.read())[slice(*minutes)]):
             before(number)
             told = {markets[coin]: int(price * 1e6) * 10**12 for coin, price in prices.items()}
             self.stage.report(told)
             self.stage.mine()
+            after(number)
             for _ in range(blocks - 1):
                 time.sleep(beat)
                 self.stage.report_again()
@@ -158,10 +161,14 @@ class Act:
         """Let the keepers see through what they sent, and stop them."""
         for _ in range(3):
             self.stage.mine()
-            head = self.stage.node.block()[0]
-            self.until(lambda h=head: all(self._seen(keeper) >= h for keeper in self.keepers))  # type: ignore[misc]
+            self.until_seen()
         for keeper in self.keepers:
             assert keeper.stop() == 0, keeper.log.read_text()[-1_500:]
+
+    def until_seen(self) -> None:
+        """Wait until every keeper has seen the last block."""
+        head = self.stage.node.block()[0]
+        self.until(lambda: all(self._seen(keeper) >= head for keeper in self.keepers))
 
     def _seen(self, keeper: KeeperProcess) -> int:
         return int(max((line["number"] for line in keeper.said("block")), default=0))

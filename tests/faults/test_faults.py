@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ballast.bench.node_market import GWEI, Stage
+from ballast.bench.node_market import Stage
 from tests.faults.conftest import Cast, Size
 from tests.faults.stage import OPTIONS, Act
 from tests.support import flaky_rpc
@@ -100,22 +100,22 @@ def test_connection_cut_and_slow(cast: Cast, stage: Stage, size: Size) -> None:
 
 def test_reorganisations_of_five_blocks(cast: Cast, stage: Stage, size: Size) -> None:
     act = cast()
+    (keeper,) = act.keepers
     lost: list[int] = []
 
     def reorganise(minute: int) -> None:
         if minute % 3 == 2:
             head = stage.node.block()[0]
             act.news.update(range(head - 4, head + 2))
-            lost.append(len(stage.receipts(act.keepers[0].key.address)))
+            lost.append(len(stage.receipts(keeper.key.address)))
             stage.reorganise(5)
-            lost[-1] -= len(stage.receipts(act.keepers[0].key.address))
+            lost[-1] -= len(stage.receipts(keeper.key.address))
 
-    act.crash(size.minutes, before=reorganise)
+    over(act, lambda: sum(lost) > 0, size, before=reorganise)
     act.calm()
     act.end()
     print(lost, act.audit(IDLE_SHARE))
-    assert sum(lost) > 0
-    assert act.keepers[0].said("reorganised")
+    assert keeper.said("reorganised")
 
 
 @pytest.mark.parametrize(("count", "rude", "most"), [(2, 0, 2), (5, 0, 2), (2, 1, 3)])
@@ -135,25 +135,35 @@ def test_gas_a_hundred_times_as_dear(cast: Cast, stage: Stage, size: Size) -> No
     usual = stage.base_fee
     options = replace(OPTIONS, max_fee="5", max_spend="1")
     act = cast(options=options)
+    (keeper,) = act.keepers
     dear: list[int] = []
 
-    def price_gas(minute: int) -> None:
-        # Dear enough to strand what was sent before; then beyond what the keeper pays; then usual.
-        stage.base_fee = (usual, 25 * usual, 100 * usual, usual)[minute % 4]
-        if stage.base_fee > 5 * GWEI:
-            dear.append(stage.node.block()[0] + 1)
+    def is_over() -> bool:
+        whys = {line["why"] for line in keeper.said("no more at this block")}
+        return bool(keeper.said("bumped")) and "fee" in whys
 
-    act.crash(size.minutes, before=price_gas)
+    def price_gas(minute: int) -> None:
+        # Every fourth minute beyond what the keeper pays; usual, then as `strand` leaves it.
+        if minute % 4 == 3:
+            stage.base_fee = 100 * usual
+            dear.extend(stage.node.block()[0] + 1 + block for block in range(3))
+        elif minute % 4 != 1:
+            stage.base_fee = usual
+
+    def strand(minute: int) -> None:
+        # What the keeper sends upon this price is offered for the usual gas, and stays behind.
+        if minute % 2 == 0:
+            act.until_seen()
+            stage.base_fee = 40 * usual
+
+    over(act, is_over, size, before=price_gas, after=strand)
     stage.base_fee = usual
     act.calm()
     act.end()
     print(act.audit(IDLE_SHARE))
-    (keeper,) = act.keepers
     mined = act.mined(keeper)
-    assert dear
     assert not {one.block for one in mined} & set(dear)
     assert any(one.row.bumps for one in mined)
-    assert {line["why"] for line in keeper.said("no more at this block")} >= {"fee"}
 
 
 def test_no_reports_past_staleness(cast: Cast, stage: Stage, size: Size) -> None:
