@@ -235,6 +235,24 @@ def test_a_long_entry_is_drawn_no_lower_than_the_grid():
     assert_sound(world, [loser, *others])
 
 
+def test_a_leg_at_the_end_of_the_grid_does_not_hold_up_the_next():
+    low = 2**32
+    world = World(prices=(low, P), params=CAPS)
+    loser, *others = (world.trader(label, 10**24) for label in ("loser", "winner", "short"))
+    winner, short = others
+    world.next_block()
+    world.fill(loser, short, 10**25, low, 1)
+    world.fill(winner, loser, WAD, P, 2)
+    world.price(110 * WAD, 2)
+    world.fill(short, winner, WAD, 110 * WAD, 2)
+    world.price(low - 100, 1)
+    receipt = settle(world, loser)
+    assert emitted(world, receipt, "LossDrawn") == [
+        ("LossDrawn", {"account": loser, "market": 2, "amount_quote": 10 * WAD})
+    ]
+    assert_sound(world, [loser, *others])
+
+
 def test_a_short_entry_is_drawn_no_higher_than_the_grid():
     top = 2**96 - 1
     entry = top - top // 100

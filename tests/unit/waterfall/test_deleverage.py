@@ -276,6 +276,7 @@ def test_a_debt_without_a_position_is_written_off():
     assert emitted(world, receipt, "ShortfallChanged") == [
         ("ShortfallChanged", {"group": 1, "account": under, "shortfall_quote": 100 * WAD})
     ]
+    assert emitted(world, receipt, "InsuranceDrawn") == []
     assert view.claims(1) == 100 * WAD
     assert view.unsettled(under) == view.equity(under) == 0
     with refuses("waterfall: account solvent"):
