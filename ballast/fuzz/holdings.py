@@ -19,6 +19,7 @@ WAD = 10**18
 MASK_96 = (1 << 96) - 1
 MASK_104 = (1 << 104) - 1
 MASK_120 = (1 << 120) - 1
+MASK_127 = (1 << 127) - 1
 MASK_128 = (1 << 128) - 1
 PLACE_MASK = (1 << 17) - 1
 UNSETTLED = 1 << 12
@@ -339,9 +340,13 @@ class Holdings:
         """Claims the pool has not paid for yet."""
         return self._claims[group][0] & MASK_104
 
+    def is_waiting_noted(self, group: int) -> bool:
+        """Whether claims wait, as noted beside the group's money."""
+        return bool(self.storage.money(group) >> 127 & 1)
+
     def allotted(self, group: int) -> int:
         """In the pool, and somebody's already."""
-        return self.storage.money(group) & MASK_128
+        return self.storage.money(group) & MASK_127
 
     def shortfall(self, group: int) -> int:
         """Written off and not paid down."""

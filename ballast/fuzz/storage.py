@@ -13,6 +13,7 @@ from eth_utils import keccak
 from ballast.build import artifact
 from ballast.contract import Contract
 from ballast.evm import Revm
+from ballast.mirror import CLAIMS_KEY
 
 
 def _word(value: int | bytes) -> bytes:
@@ -94,19 +95,20 @@ class Storage:
         return head & (1 << 104) - 1, head >> 104, signed128(tail)
 
     def market(self, market: int) -> tuple[int, int, int]:
-        """Price, funding and interest words."""
+        """Price, flow and allowance words."""
         return tuple(  # type: ignore[return-value]
             int(self._read(self._clearing, self._place(name, market)))
-            for name in ("_prices", "_fundings", "_interests")
+            for name in ("_prices", "_flows", "_allowances")
         )
 
     def money(self, group: int) -> int:
-        """Allotted 128, shortfall 128."""
+        """Allotted 127, whether claims wait 1, shortfall 128."""
         return int(self._read(self._clearing, self._place("_money", group)))
 
     def group_allowance(self, group: int) -> tuple[int, int]:
         """What a group's last steps have drawn on insurance (wei), and when (seconds)."""
-        word = int(self._read(self._clearing, self._place("_groups", group)))
+        key = CLAIMS_KEY + group
+        word = int(self._read(self._clearing, self._place("_allowances", key)))
         return word >> 128 & (1 << 96) - 1, word >> 224
 
     def is_paused(self, market: int) -> bool:
