@@ -386,7 +386,7 @@ class Reader:
         for number in range((len(words) - 4) // 4):
             market = _bits(head, 64 + 12 * number, 12)
             legs[market] = self._leg(market, words[4 + 4 * number :][:4], funding[market])
-        return Account(group, _bits(money, 0, 128), claim, debt, legs)
+        return Account(group, _bits(money, 0, 104), claim, debt, legs)
 
     def _leg(self, market: int, words: Sequence[int], funding_index: int) -> Leg:
         head, tail = words[:2]

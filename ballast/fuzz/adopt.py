@@ -30,6 +30,7 @@ from ballast.model.exact import QUOTE_ONE, SIZE_ONE, div_up
 from ballast.model.market import Allowance, Market, Observation
 
 _MASK_96 = (1 << 96) - 1
+_MASK_104 = (1 << 104) - 1
 _MASK_128 = (1 << 128) - 1
 _UNSETTLED = 1 << 12
 _MAX_STATUS = 7
@@ -164,9 +165,9 @@ class _Adoption:
         word, ledger = self.storage.account(account), self.storage.ledger(account)
         its = self.state.accounts[account] = Account(
             group=word & 4095,
-            cash=(ledger & _MASK_128) * QUOTE_ONE,
-            fresh=(ledger >> 128 & (1 << 88) - 1) * QUOTE_ONE,
-            fresh_block=ledger >> 216,
+            cash=(ledger & _MASK_104) * QUOTE_ONE,
+            fresh=(ledger >> 104 & _MASK_104) * QUOTE_ONE,
+            fresh_block=ledger >> 208,
         )
         if word & _UNSETTLED:
             its.debt = (self.storage.unsettled(account)[1] >> 128) * QUOTE_ONE

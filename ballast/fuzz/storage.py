@@ -15,6 +15,9 @@ from ballast.contract import Contract
 from ballast.evm import Revm
 from ballast.mirror import CLAIMS_KEY
 
+INSURANCE = (1).to_bytes(32, "big")
+"""The insurance fund's ledger key."""
+
 
 def _word(value: int | bytes) -> bytes:
     return value if isinstance(value, bytes) else value.to_bytes(32, "big")
@@ -39,7 +42,6 @@ class Storage:
         self._slots = {name: int(entry["slot"]) for name, entry in records.items()}
         ledger = artifact("MarginVault").storage_layout["storage_layout"]
         self._ledger_slot = int(ledger["_ledger"]["slot"])
-        self._draw_slot = int(ledger["_last_draw_block"]["slot"])
         self._places: dict[tuple[str | int | bytes, ...], int] = {}
         self.tokens_held = self._find_balance(token, vault.address)
 
@@ -61,8 +63,8 @@ class Storage:
         return known
 
     def ledger(self, key: bytes) -> int:
-        """The vault's slot of a key: cash 128, fresh 88, block 40. The insurance fund's holds the
-        keeper reserve in its upper half instead."""
+        """The vault's slot of a key: cash 104, fresh 104, block 48. The insurance fund's holds the
+        keeper reserve and the block of the last draw instead."""
         place = self._places.get((key,))
         if place is None:
             place = self._places[(key,)] = mapping_slot(self._ledger_slot, key)
@@ -70,7 +72,7 @@ class Storage:
 
     def last_draw_block(self) -> int:
         """The block of the last draw on insurance."""
-        return int(self._read(self._vault, self._draw_slot))
+        return self.ledger(INSURANCE) >> 208
 
     def account(self, account: bytes) -> int:
         """Group, flag, markets."""
