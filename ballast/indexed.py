@@ -70,7 +70,6 @@ class MarketRow:
 
     record: Market
     oracle: str = ""
-    sampled_at: int = 0
     maintenance_bps: int = 0
     premium_cap_bps: int = 0
     funding_cap_bps: int = 0

@@ -147,13 +147,19 @@ class Indexer(Indexed):
         if self._shard not in (None, params.group):
             return
         known = self._markets.get(event.market, _UNLISTED)
+        # What insurance has paid refills at the old rate up to now (modules/allowances.vy).
+        used = self._insurance_used(known)
+        record = replace(known.record, insurance_used=used, insurance_used_at=self._now)
+        if not known.funding_cap_bps:
+            # The premium's average begins now (modules/listing.vy).
+            record = replace(record, sampled_at=self._now, premium=0)
         self._put(
             self._markets,
             event.market,
             replace(
                 known,
+                record=record,
                 oracle=checksum(params.oracle),
-                sampled_at=known.sampled_at if known.funding_cap_bps else self._now,
                 maintenance_bps=params.maintenance_margin_bps,
                 premium_cap_bps=params.premium_cap_bps,
                 funding_cap_bps=params.funding_cap_bps,
@@ -182,7 +188,7 @@ class Indexer(Indexed):
     def _on_fill(self, event: Event) -> None:
         """The fill's premium enters the average (modules/pricing.vy, `_sample`)."""
         known = self._market(event.market)
-        elapsed = self._now - known.sampled_at
+        elapsed = self._now - known.record.sampled_at
         # The taker stands in no bucket between its makers.
         for account, size in ((event.buyer, event.size), (event.seller, -event.size)):
             if (account, event.market) in self._carried:
@@ -198,21 +204,28 @@ class Indexer(Indexed):
         step = (premium - known.record.premium) * elapsed
         weight = known.window + elapsed
         moved = step // weight if step >= 0 else -(-step // weight)
-        record = replace(known.record, premium=known.record.premium + moved)
-        sampled_at = known.sampled_at + elapsed
-        self._change_market(event.market, record=record, sampled_at=sampled_at)
+        record = replace(
+            known.record,
+            premium=known.record.premium + moved,
+            sampled_at=known.record.sampled_at + elapsed,
+        )
+        self._change_market(event.market, record=record)
 
     def _on_insurance_drawn(self, event: Event) -> None:
         if event.market == 0:
             return
         known = self._market(event.market)
-        record = known.record
-        refilled = known.insurance_cap * (self._now - record.insurance_used_at) // known.refill
-        used = record.insurance_used - min(record.insurance_used, refilled) + event.amount_quote
-        record = replace(record, insurance_used=used, insurance_used_at=self._now)
+        used = self._insurance_used(known) + event.amount_quote
+        record = replace(known.record, insurance_used=used, insurance_used_at=self._now)
         self._change_market(event.market, record=record)
 
     # Claims and debts
+
+    def _insurance_used(self, known: MarketRow) -> int:
+        """What still counts as used now, wei."""
+        record = known.record
+        refilled = known.insurance_cap * (self._now - record.insurance_used_at) // known.refill
+        return max(record.insurance_used - refilled, 0)
 
     def _on_group_chosen(self, event: Event) -> None:
         if self._shard in (None, event.group):
@@ -315,7 +328,7 @@ class Indexer(Indexed):
         self._store(key, replace(live, size=left, credit_index=event.credit_index))
 
 
-_UNLISTED = MarketRow(Market(*(0,) * 10))
+_UNLISTED = MarketRow(Market(*(0,) * 11))
 
 
 def _snake(name: str) -> str:

@@ -177,7 +177,7 @@ def bucket_key(market: int, bucket_id: int) -> int:
 
 @dataclass(frozen=True)
 class Market:
-    """Price, funding and open interest as stored."""
+    """Price, funding, open interest and insurance used, as stored."""
 
     price: int
     timestamp: int
@@ -187,23 +187,25 @@ class Market:
     funding_index: int
     accrued_at: int
     open_interest: int
+    sampled_at: int
     insurance_used: int
     insurance_used_at: int
 
     @classmethod
-    def decode(cls, price: int, funding: int, interest: int) -> Market:
+    def decode(cls, price: int, flow: int, allowance: int) -> Market:
         """From its three words."""
         return cls(
             _bits(price, 0, 96),
-            _bits(price, 96, 40),
-            _bits(price, 136, 48),
-            _bits(price, 184, 8),
-            _signed(price, 192, 64),
-            _signed(funding, 0, 128),
-            _bits(funding, 128, 40),
-            _bits(interest, 0, 96),
-            _bits(interest, 96, 96),
-            interest >> 192,
+            _bits(price, 96, 32),
+            _bits(price, 160, 35),
+            _bits(price, 195, 3),
+            _signed(price, 198, 58),
+            _signed(flow, 0, 128),
+            _bits(price, 128, 32),
+            _bits(flow, 128, 96),
+            flow >> 224,
+            _bits(allowance, 128, 96),
+            allowance >> 224,
         )
 
     def funding_at(self, timestamp: int, funding_cap_bps: int) -> int:
@@ -343,7 +345,7 @@ class Reader:
         for group in self.groups:
             claims = Bucket.decode(next(words), next(words))
             money = next(words)
-            groups[group] = Group(claims, _bits(money, 0, 128), money >> 128, next(words))
+            groups[group] = Group(claims, _bits(money, 0, 127), money >> 128, next(words))
         funding = {m: known[m].funding_at(now, self.funding_caps_bps[m]) for m in markets}
         accounts = {account: self._account(own, groups, funding) for account, own in raw}
         insurance, fees, reserve, total = (next(words) for _ in range(4))
@@ -384,7 +386,7 @@ class Reader:
         for number in range((len(words) - 4) // 4):
             market = _bits(head, 64 + 12 * number, 12)
             legs[market] = self._leg(market, words[4 + 4 * number :][:4], funding[market])
-        return Account(group, _bits(money, 0, 128), claim, debt, legs)
+        return Account(group, _bits(money, 0, 104), claim, debt, legs)
 
     def _leg(self, market: int, words: Sequence[int], funding_index: int) -> Leg:
         head, tail = words[:2]

@@ -26,7 +26,7 @@
          (A + 1) V 1e9 < S + V,
 
      deposits are refused. This bounds supply: a deposit leaves the price at least where it was, so right after
-     one `S + V <= 1e9 V (A + 1) <= 1e18 * 2^128 < 2^188`, and only deposits raise `S`.
+     one `S + V <= 1e9 V (A + 1) <= 1e18 * 2^104 < 2^164`, and only deposits raise `S`.
      It also protects either side of a deposit that follows a wipe-out. Old shares are worth `S (A + 1) / (S + V)`,
      and by a deposit they can only gain what it loses by rounding, less than one new share, which is worth
      `(A + 1) / (S + V)`: they cannot be raised from the dead by newcomers' money. What raises them is income
@@ -81,7 +81,7 @@ VIRTUAL_SHARES: constant(uint256) = 10**9
 DECIMALS_OFFSET: constant(uint8) = 9
 # The initial price is this many times the one below which the fund counts as wiped out.
 WIPED_OUT_FACTOR: constant(uint256) = 10**9
-TOTAL_LIMIT: constant(uint256) = 2**128
+TOTAL_LIMIT: constant(uint256) = 2**104
 MAX_PERIOD_SECONDS: constant(uint256) = 30 * 86_400
 
 VAULT: immutable(IMarginVault)

@@ -213,7 +213,7 @@ def funding(market: uint256) -> (int256, int256):
     @return Funding index now (quote per base, WAD; longs pay when it rises) and the rate per 8 hours (WAD).
     """
     self._check_context()
-    cap: int256 = convert(records._rates(market).funding_cap_bps * 10**14, int256)
+    cap: int256 = convert(records._funding_limits(market).funding_cap_bps * 10**14, int256)
     rate: int256 = min(max(records._price_record(market).premium_wad, -cap), cap)
     return pricing._peek(market).funding_index, rate
 
@@ -463,7 +463,7 @@ def read(
     """
     @notice Records as they are stored, for mirrors: one call reads a whole book (ballast/mirror.py decodes it).
     @return For each account: its word, its ledger slot (MarginVault.ledger_words), two words of `unsettled`, and for each of its legs
-            two words of the position and two of the bucket on its place. For each market: price, funding and interest.
+            two words of the position and two of the bucket on its place. For each market: price, flow and allowance.
             For each group: two words of the claims bucket, money, pool. Last: insurance, protocol fees, keeper reserve,
             total. The layouts are those of modules/records.vy.
     """
@@ -487,11 +487,11 @@ def read(
             words.append(records._buckets[key][1])
     for market: uint256 in markets:
         words.append(records._prices[market])
-        words.append(records._fundings[market])
-        words.append(records._interests[market])
+        words.append(records._flows[market])
+        words.append(records._allowances[market])
     for group: uint256 in groups:
-        words.append(records._buckets[ledger._claims_key(group)][0])
-        words.append(records._buckets[ledger._claims_key(group)][1])
+        words.append(records._buckets[records._group_key(group)][0])
+        words.append(records._buckets[records._group_key(group)][1])
         words.append(records._money[group])
         words.append(staticcall records.VAULT.pool_of(group))
     for key: bytes32 in [ledger.INSURANCE, ledger.PROTOCOL_FEES, ledger.KEEPER_RESERVE]:
@@ -560,7 +560,8 @@ def group_params(group: uint256) -> (uint256, uint256):
     @return Insurance cap for deficits without a position (quote), and its refill time (seconds).
     """
     self._check_context()
-    return records._group_cap(group)
+    a: records.Allowance = records._allowance(records._group_key(group))
+    return a.cap_quote, a.refill_seconds
 
 
 @external

@@ -15,8 +15,7 @@
      `total <= scale * tokens held` in every state a callback can see. What is sent to the vault without a
      call belongs to nobody.
 
-     Bounds. Whatever is credited from outside keeps `total` below 2^128. A balance is never above the sum,
-     so `move` cannot overflow one.
+     Bounds. Whatever is credited from outside keeps `total` below 2^104 (2e13 quote). A balance is never above the sum, so `move` cannot overflow one.
 
      Reentrancy. Vyper's lock covers every function that talks to the token. `move` is outside the lock, as
      the clearinghouse has to call it while `withdraw` waits for `release`; it makes no external call itself.
@@ -40,16 +39,14 @@ KEEPER_RESERVE: constant(bytes32) = 0x000000000000000000000000000000000000000000
 POOLS: constant(uint256) = 2**64
 MAX_GROUP: constant(uint256) = 4_095
 
-# A ledger slot: cash in bits 0..127, fresh in 128..215, the block `fresh` belongs to in 216..255. Nothing is fresh with the
-# system's keys: the insurance fund's slot has the keeper reserve in its upper half, as most fees, penalties and forced closes
-# change both.
-RESERVE_SHIFT: constant(uint256) = 128
-FRESH_SHIFT: constant(uint256) = 128
-BLOCK_SHIFT: constant(uint256) = 216
-CASH_MASK: constant(uint256) = 2**128 - 1
-FRESH_MASK: constant(uint256) = 2**88 - 1
-TOTAL_LIMIT: constant(uint256) = 2**128
-FRESH_LIMIT: constant(uint256) = 2**88
+# A ledger slot: cash in bits 0..103, fresh in 104..207, the block `fresh` belongs to in 208..255. Nothing is fresh with the
+# system's keys: the insurance fund's slot has the keeper reserve there and the block of the last draw, as most fees, penalties
+# and forced closes change more than one of the three.
+BESIDE_SHIFT: constant(uint256) = 104
+BLOCK_SHIFT: constant(uint256) = 208
+CASH_MASK: constant(uint256) = 2**104 - 1
+BALANCES_MASK: constant(uint256) = 2**208 - 1
+TOTAL_LIMIT: constant(uint256) = 2**104
 
 ASSET: immutable(IERC20)
 SCALE: immutable(uint256)
@@ -58,7 +55,6 @@ INSURANCE_FUND: immutable(address)
 
 _ledger: HashMap[bytes32, uint256]
 _total_quote: uint256
-_last_draw_block: uint256
 
 
 @deploy
@@ -97,14 +93,7 @@ def deposit(account: bytes32, amount: uint256):
     assert self._owner_of(account) != empty(address), "vault: zero owner"
     amount_quote: uint256 = self._pull(amount)
 
-    entry: uint256 = self._ledger[account]
-    fresh_quote: uint256 = amount_quote
-    if entry >> BLOCK_SHIFT == block.number:
-        fresh_quote += (entry >> FRESH_SHIFT) & FRESH_MASK
-    assert fresh_quote < FRESH_LIMIT, "vault: deposit too large"
-    self._ledger[account] = (
-        ((entry & CASH_MASK) + amount_quote) | (fresh_quote << FRESH_SHIFT) | (block.number << BLOCK_SHIFT)
-    )
+    self._ledger[account] = self._freshened(self._ledger[account], amount_quote) + amount_quote
     log IMarginVault.Deposited(account=account, payer=msg.sender, amount_quote=amount_quote)
 
 
@@ -167,7 +156,7 @@ def move(from_: bytes32, to: bytes32, amount: uint256):
     if from_ == INSURANCE:
         key: uint256 = convert(to, uint256)
         assert key > POOLS and key <= POOLS + MAX_GROUP, "vault: insurance pays pools only"
-        self._last_draw_block = block.number
+        self._ledger[INSURANCE] = (self._ledger[INSURANCE] & BALANCES_MASK) | (block.number << BLOCK_SHIFT)
     self._debit(from_, amount)
     self._credit(to, amount)
     log IMarginVault.Moved(source=from_, target=to, amount_quote=amount)
@@ -191,9 +180,9 @@ def charge(
     assert self._owner_of(account) != empty(address), "vault: zero owner"
     self._debit(account, insurance_quote + protocol_quote + reserve_quote)
     if insurance_quote | reserve_quote != 0:
-        # As in `_credit`, for both halves.
+        # As in `_credit`, for both balances.
         self._ledger[INSURANCE] = unsafe_add(
-            self._ledger[INSURANCE], insurance_quote | (reserve_quote << RESERVE_SHIFT)
+            self._ledger[INSURANCE], insurance_quote | (reserve_quote << BESIDE_SHIFT)
         )
     if protocol_quote != 0:
         self._ledger[PROTOCOL_FEES] = unsafe_add(self._ledger[PROTOCOL_FEES], protocol_quote)
@@ -217,13 +206,7 @@ def mark_fresh(account: bytes32, amount: uint256):
     assert msg.sender == CLEARINGHOUSE.address, "vault: not the clearinghouse"
     # A system's key has no owner, and something else in its upper bits.
     assert self._owner_of(account) != empty(address), "vault: zero owner"
-    entry: uint256 = self._ledger[account]
-    fresh_quote: uint256 = amount
-    if entry >> BLOCK_SHIFT == block.number:
-        fresh_quote += (entry >> FRESH_SHIFT) & FRESH_MASK
-    self._ledger[account] = (
-        (entry & CASH_MASK) | (min(fresh_quote, FRESH_MASK) << FRESH_SHIFT) | (block.number << BLOCK_SHIFT)
-    )
+    self._ledger[account] = self._freshened(self._ledger[account], amount)
 
 
 @external
@@ -345,7 +328,7 @@ def ledger_words(keys: DynArray[bytes32, 256]) -> DynArray[uint256, 256]:
     """
     @notice Many ledger entries at once, for mirrors and pages.
     @param keys Accounts, or the system's keys.
-    @return For each key: cash in bits 0..127; of accounts also fresh in 128..215, the block `fresh` belongs to in 216..255.
+    @return For each key: cash in bits 0..103; of accounts also fresh in 104..207, the block `fresh` belongs to in 208..255.
     """
     words: DynArray[uint256, 256] = []
     for key: bytes32 in keys:
@@ -422,7 +405,7 @@ def last_draw_block() -> uint256:
     @notice The last block in which insurance was drawn.
     @return The block's number; zero before the first draw.
     """
-    return self._last_draw_block
+    return self._ledger[INSURANCE] >> BLOCK_SHIFT
 
 
 # Internal
@@ -475,7 +458,7 @@ def _cash(key: bytes32) -> uint256:
     @dev The balance of a ledger key, WAD quote.
     """
     if key == KEEPER_RESERVE:
-        return self._ledger[INSURANCE] >> RESERVE_SHIFT
+        return (self._ledger[INSURANCE] >> BESIDE_SHIFT) & CASH_MASK
     return self._ledger[key] & CASH_MASK
 
 
@@ -486,7 +469,7 @@ def _debit(key: bytes32, amount: uint256):
     """
     if key == KEEPER_RESERVE:
         assert amount <= self._cash(key), "vault: insufficient balance"
-        self._ledger[INSURANCE] = unsafe_sub(self._ledger[INSURANCE], amount << RESERVE_SHIFT)
+        self._ledger[INSURANCE] = unsafe_sub(self._ledger[INSURANCE], amount << BESIDE_SHIFT)
         return
     entry: uint256 = self._ledger[key]
     assert amount <= entry & CASH_MASK, "vault: insufficient balance"
@@ -496,10 +479,10 @@ def _debit(key: bytes32, amount: uint256):
 @internal
 def _credit(key: bytes32, amount: uint256):
     """
-    @dev Adds cash to a ledger key; leaves the bits beside it alone as balances sum to under 2^128.
+    @dev Adds cash to a ledger key; leaves the bits beside it alone as balances sum to under 2^104.
     """
     if key == KEEPER_RESERVE:
-        self._ledger[INSURANCE] = unsafe_add(self._ledger[INSURANCE], amount << RESERVE_SHIFT)
+        self._ledger[INSURANCE] = unsafe_add(self._ledger[INSURANCE], amount << BESIDE_SHIFT)
     else:
         self._ledger[key] = unsafe_add(self._ledger[key], amount)
 
@@ -514,7 +497,22 @@ def _unpack(entry: uint256) -> (uint256, uint256):
     cash_quote: uint256 = entry & CASH_MASK
     if entry >> BLOCK_SHIFT != block.number:
         return cash_quote, 0
-    return cash_quote, min(cash_quote, (entry >> FRESH_SHIFT) & FRESH_MASK)
+    return cash_quote, min(cash_quote, (entry >> BESIDE_SHIFT) & CASH_MASK)
+
+
+@view
+@internal
+def _freshened(entry: uint256, amount: uint256) -> uint256:
+    """
+    @dev An account's slot with `amount` more noted as credited in this block. The note saturates: it never counts for more
+         than the cash that is there.
+    """
+    fresh_quote: uint256 = amount
+    if entry >> BLOCK_SHIFT == block.number:
+        fresh_quote += (entry >> BESIDE_SHIFT) & CASH_MASK
+    return (
+        (entry & CASH_MASK) | (min(fresh_quote, CASH_MASK) << BESIDE_SHIFT) | (block.number << BLOCK_SHIFT)
+    )
 
 
 @view

@@ -16,7 +16,7 @@ from fractions import Fraction
 
 from eth_utils import keccak
 
-from ballast import model
+from ballast import mirror, model
 from ballast.chain import Chain
 from ballast.contract import Contract
 from ballast.errors import Reverted
@@ -29,8 +29,8 @@ from ballast.model.claims import Group
 from ballast.model.exact import QUOTE_ONE, SIZE_ONE, div_up
 from ballast.model.market import Allowance, Market, Observation
 
-_MASK_40 = (1 << 40) - 1
 _MASK_96 = (1 << 96) - 1
+_MASK_104 = (1 << 104) - 1
 _MASK_128 = (1 << 128) - 1
 _UNSETTLED = 1 << 12
 _MAX_STATUS = 7
@@ -121,23 +121,23 @@ class _Adoption:
 
     def _market(self, number: int, params: object) -> None:
         chosen = model.MarketParams(**{name: getattr(params, name) for name in _PARAMS})
-        price, funding, interest = self.storage.market(number)
+        stored = mirror.Market.decode(*self.storage.market(number))
         allowance = Allowance(
             chosen.insurance_cap_quote,
             chosen.insurance_refill_seconds,
-            (interest >> 96 & _MASK_96) * QUOTE_ONE,
-            interest >> 192,
+            stored.insurance_used * QUOTE_ONE,
+            stored.insurance_used_at,
         )
         market = Market(
             params=chosen,
             allowance=allowance,
-            accrued_at=funding >> 128 & _MASK_40,
-            sampled_at=funding >> 168 & _MASK_40,
+            accrued_at=stored.accrued_at,
+            sampled_at=stored.sampled_at,
             oracle=observe(self.chain, params.oracle, number),  # type: ignore[attr-defined]
-            fixed=Observation(price & _MASK_96, price >> 96 & _MASK_40, price >> 184 & 255),
-            fixed_block=price >> 136 & (1 << 48) - 1,
-            index=signed128(funding),
-            ema=(price >> 192) - (price >> 255 << 64),
+            fixed=Observation(stored.price, stored.timestamp, stored.status),
+            fixed_block=stored.block_number,
+            index=stored.funding_index,
+            ema=stored.premium,
             paused=self.storage.is_paused(number),
         )
         self.state.markets[number] = market
@@ -165,9 +165,9 @@ class _Adoption:
         word, ledger = self.storage.account(account), self.storage.ledger(account)
         its = self.state.accounts[account] = Account(
             group=word & 4095,
-            cash=(ledger & _MASK_128) * QUOTE_ONE,
-            fresh=(ledger >> 128 & (1 << 88) - 1) * QUOTE_ONE,
-            fresh_block=ledger >> 216,
+            cash=(ledger & _MASK_104) * QUOTE_ONE,
+            fresh=(ledger >> 104 & _MASK_104) * QUOTE_ONE,
+            fresh_block=ledger >> 208,
         )
         if word & _UNSETTLED:
             its.debt = (self.storage.unsettled(account)[1] >> 128) * QUOTE_ONE
@@ -272,7 +272,7 @@ class _Adoption:
 
     def _nobodys_size(self, market: int) -> int:
         """Wei of base in buckets that no member holds, or that members hold beyond the bucket."""
-        interest = self.storage.market(market)[2] & _MASK_96
+        interest = mirror.Market.decode(*self.storage.market(market)).open_interest
         apart = 0
         for side in (0, 1):
             keys = [k for k in self.held if k >> 32 == market and k >> 16 & 1 == side]

@@ -98,16 +98,17 @@ class Comparison:
             free = group.pool - sum(group.allotted.values())
             self._near("free pool", number, held.pools[number] - allotted, free, money)
             self._near("claims", number, held.waiting(number), group.waiting_total(), money)
+            if held.is_waiting_noted(number) != (held.waiting(number) != 0):
+                raise twin.finding(f"group {number} has noted wrongly whether claims wait")
             self._near("shortfall", number, held.shortfall(number), group.shortfall, equity)
         self._near("insurance", "", held.insurance, state.insurance, equity)
         self._near("fees", "", held.fees, state.fees, equity)
         self._near("reserve", "", held.reserve, state.reserve, equity)
         for number, market in state.markets.items():
-            price, funding, interest = held.storage.market(number)
             # One side alone may have fixed the price for a leg of a few wei: so up to now.
-            known = Market.decode(price, funding, interest)
+            known = Market.decode(*held.storage.market(number))
             cap = market.params.funding_cap_bps
-            ours = known.funding_at(state.now, cap), funding >> 168
+            ours = known.funding_at(state.now, cap), known.sampled_at
             its = market.index + state.quote(number).index_delta, market.sampled_at
             if ours != its:
                 raise twin.finding(f"funding of market {number}: {ours}, exactly {its}")

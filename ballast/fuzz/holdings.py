@@ -12,17 +12,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ballast.fuzz.dust import CLAIMS_KEY
-from ballast.fuzz.storage import Storage, signed128
+from ballast.fuzz.storage import INSURANCE, Storage, signed128
 from ballast.mirror import EPOCHS_BEHIND, INDEX_BITS
 
 WAD = 10**18
 MASK_96 = (1 << 96) - 1
 MASK_104 = (1 << 104) - 1
 MASK_120 = (1 << 120) - 1
+MASK_127 = (1 << 127) - 1
 MASK_128 = (1 << 128) - 1
 PLACE_MASK = (1 << 17) - 1
 UNSETTLED = 1 << 12
-INSURANCE, FEES = ((key).to_bytes(32, "big") for key in (1, 2))
+FEES = (2).to_bytes(32, "big")
 
 
 def pool_key(group: int) -> bytes:
@@ -115,13 +116,13 @@ class Account:
     @property
     def cash(self) -> int:
         """Its ledger balance."""
-        return self.ledger_word & MASK_128
+        return self.ledger_word & MASK_104
 
     def fresh(self, block: int) -> int:
         """What came in during a block."""
-        if self.ledger_word >> 216 != block:
+        if self.ledger_word >> 208 != block:
             return 0
-        return min(self.cash, self.ledger_word >> 128 & (1 << 88) - 1)
+        return min(self.cash, self.ledger_word >> 104 & MASK_104)
 
     @property
     def unsettled(self) -> int:
@@ -306,7 +307,8 @@ class Holdings:
         for account, held in self.accounts.items():
             held.ledger_word = ledger(account)
         both = ledger(INSURANCE)
-        self.insurance, self.reserve, self.fees = both & MASK_128, both >> 128, ledger(FEES)
+        self.insurance, self.reserve = both & MASK_104, both >> 104 & MASK_104
+        self.fees = ledger(FEES)
         for group in self.groups:
             self.pools[group] = ledger(pool_key(group))
             words = self.storage.bucket(CLAIMS_KEY + group)
@@ -339,9 +341,13 @@ class Holdings:
         """Claims the pool has not paid for yet."""
         return self._claims[group][0] & MASK_104
 
+    def is_waiting_noted(self, group: int) -> bool:
+        """Whether claims wait, as noted beside the group's money."""
+        return bool(self.storage.money(group) >> 127 & 1)
+
     def allotted(self, group: int) -> int:
         """In the pool, and somebody's already."""
-        return self.storage.money(group) & MASK_128
+        return self.storage.money(group) & MASK_127
 
     def shortfall(self, group: int) -> int:
         """Written off and not paid down."""

@@ -13,6 +13,10 @@ from eth_utils import keccak
 from ballast.build import artifact
 from ballast.contract import Contract
 from ballast.evm import Revm
+from ballast.mirror import CLAIMS_KEY
+
+INSURANCE = (1).to_bytes(32, "big")
+"""The insurance fund's ledger key."""
 
 
 def _word(value: int | bytes) -> bytes:
@@ -38,7 +42,6 @@ class Storage:
         self._slots = {name: int(entry["slot"]) for name, entry in records.items()}
         ledger = artifact("MarginVault").storage_layout["storage_layout"]
         self._ledger_slot = int(ledger["_ledger"]["slot"])
-        self._draw_slot = int(ledger["_last_draw_block"]["slot"])
         self._places: dict[tuple[str | int | bytes, ...], int] = {}
         self.tokens_held = self._find_balance(token, vault.address)
 
@@ -60,8 +63,8 @@ class Storage:
         return known
 
     def ledger(self, key: bytes) -> int:
-        """The vault's slot of a key: cash 128, fresh 88, block 40. The insurance fund's holds the
-        keeper reserve in its upper half instead."""
+        """The vault's slot of a key: cash 104, fresh 104, block 48. The insurance fund's holds the
+        keeper reserve and the block of the last draw instead."""
         place = self._places.get((key,))
         if place is None:
             place = self._places[(key,)] = mapping_slot(self._ledger_slot, key)
@@ -69,7 +72,7 @@ class Storage:
 
     def last_draw_block(self) -> int:
         """The block of the last draw on insurance."""
-        return int(self._read(self._vault, self._draw_slot))
+        return self.ledger(INSURANCE) >> 208
 
     def account(self, account: bytes) -> int:
         """Group, flag, markets."""
@@ -94,19 +97,20 @@ class Storage:
         return head & (1 << 104) - 1, head >> 104, signed128(tail)
 
     def market(self, market: int) -> tuple[int, int, int]:
-        """Price, funding and interest words."""
+        """Price, flow and allowance words."""
         return tuple(  # type: ignore[return-value]
             int(self._read(self._clearing, self._place(name, market)))
-            for name in ("_prices", "_fundings", "_interests")
+            for name in ("_prices", "_flows", "_allowances")
         )
 
     def money(self, group: int) -> int:
-        """Allotted 128, shortfall 128."""
+        """Allotted 127, whether claims wait 1, shortfall 128."""
         return int(self._read(self._clearing, self._place("_money", group)))
 
     def group_allowance(self, group: int) -> tuple[int, int]:
         """What a group's last steps have drawn on insurance (wei), and when (seconds)."""
-        word = int(self._read(self._clearing, self._place("_groups", group)))
+        key = CLAIMS_KEY + group
+        word = int(self._read(self._clearing, self._place("_allowances", key)))
         return word >> 128 & (1 << 96) - 1, word >> 224
 
     def is_paused(self, market: int) -> bool:

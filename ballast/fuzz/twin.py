@@ -29,6 +29,7 @@ from ballast.fuzz.dust import WAD, Dust
 from ballast.fuzz.holdings import Holdings, Leg, Quote
 from ballast.fuzz.reasons import agree
 from ballast.fuzz.storage import Storage
+from ballast.mirror import Market
 from ballast.model.exact import QUOTE_ONE, SIZE_ONE
 from ballast.model.grid import TIER_LEVERAGE
 from ballast.model.insurance import leg_cover
@@ -545,7 +546,7 @@ class Twin:
         on a crumb that the other does not see."""
         read, block = self.holdings.storage.market, self.model.block
         return any(
-            (market.fixed_block == block) != (read(number)[0] >> 136 & (1 << 48) - 1 == block)
+            (market.fixed_block == block) != (Market.decode(*read(number)).block_number == block)
             for number, market in self.model.state.markets.items()
         )
 

@@ -51,34 +51,24 @@ def price(p: records.PriceRecord) -> records.PriceRecord:
 
 
 @external
-def funding(f: records.Funding) -> records.Funding:
-    records._set_funding_record(1, f)
-    return records._funding_record(1)
+def flow(f: records.Flow) -> records.Flow:
+    records._set_flow(1, f)
+    return records._flow(1)
 
 
 @external
-def interest(size: uint256, a: records.Allowance) -> (uint256, records.Allowance):
-    records._set_open_interest(1, size)
-    records._set_market_allowance(1, a)
-    records._set_open_interest(1, size)
-    return records._open_interest(1), records._market_allowance(1)
+def allowance(a: records.Allowance) -> records.Allowance:
+    records._set_allowance(1, a)
+    return records._allowance(1)
 
 
 @external
-def group(cap: uint256, refill: uint256, a: records.Allowance) -> (uint256, uint256, records.Allowance):
-    records._set_group_cap(1, cap, refill)
-    records._set_group_allowance(1, a)
-    records._set_group_cap(1, cap, refill)
-    kept_cap: uint256 = 0
-    kept_refill: uint256 = 0
-    kept_cap, kept_refill = records._group_cap(1)
-    return kept_cap, kept_refill, records._group_allowance(1)
-
-
-@external
-def money(allotted: uint256, shortfall: uint256) -> (uint256, uint256):
-    records._set_money(1, allotted, shortfall)
-    return records._allotted(1), records._shortfall(1)
+def money(allotted: uint256, wait: bool, shortfall: uint256) -> (uint256, bool, uint256):
+    records._set_shortfall(1, shortfall)
+    records._set_claims_wait(1, wait)
+    records._set_allotted(1, allotted)
+    records._set_claims_wait(1, wait)
+    return records._allotted(1), records._do_claims_wait(1), records._shortfall(1)
 
 
 @external
@@ -94,15 +84,9 @@ def limits(l: records.Limits) -> records.Limits:
 
 
 @external
-def fees(f: records.Fees) -> records.Fees:
-    records._set_fees(1, f)
-    return records._fees(1)
-
-
-@external
-def rates(r: records.Rates) -> records.Rates:
-    records._set_rates(1, r)
-    return records._rates(1)
+def fees(f: records.Fees, l: records.FundingLimits) -> (records.Fees, records.FundingLimits):
+    records._set_fees(1, f, l)
+    return records._fees(1), records._funding_limits(1)
 
 
 @external

@@ -11,20 +11,25 @@ from modules import records
 
 @internal
 @view
-def _used(a: records.Allowance, cap_quote: uint256, refill_seconds: uint256) -> uint256:
+def _used(a: records.Allowance) -> uint256:
     """
     @return What still counts as used, rounded up.
     """
-    refilled: uint256 = cap_quote * (block.timestamp - a.used_at) // refill_seconds
+    if a.used_quote == 0:
+        return 0
+    refilled: uint256 = a.cap_quote * (block.timestamp - a.used_at) // a.refill_seconds
     return a.used_quote - min(a.used_quote, refilled)
 
 
 @internal
 @view
-def _settled(a: records.Allowance, cap_quote: uint256, refill_seconds: uint256) -> records.Allowance:
+def _changed(a: records.Allowance, cap_quote: uint256, refill_seconds: uint256) -> records.Allowance:
     """
-    @notice The same allowance as of now: what has refilled so far, at the old rate, before cap or time change.
+    @notice The allowance with another cap and time; what has refilled so far has done so at the old rate.
     """
-    if a.used_quote == 0:
-        return a
-    return records.Allowance(used_quote=self._used(a, cap_quote, refill_seconds), used_at=block.timestamp)
+    return records.Allowance(
+        cap_quote=cap_quote,
+        refill_seconds=refill_seconds,
+        used_quote=self._used(a),
+        used_at=block.timestamp,
+    )

@@ -23,11 +23,7 @@ def _left_for_market(market: uint256) -> uint256:
     """
     @return Quote the fund may pay for this market now.
     """
-    rates: records.Rates = records._rates(market)
-    used: uint256 = allowances._used(
-        records._market_allowance(market), rates.insurance_cap_quote, rates.insurance_refill_seconds
-    )
-    return self._at_most_balance(rates.insurance_cap_quote, used)
+    return self._left(market)
 
 
 @internal
@@ -36,16 +32,14 @@ def _left_for_group(group: uint256) -> uint256:
     """
     @return Quote the fund may pay now for deficits that are left without a position.
     """
-    cap: uint256 = 0
-    refill: uint256 = 0
-    cap, refill = records._group_cap(group)
-    return self._at_most_balance(cap, allowances._used(records._group_allowance(group), cap, refill))
+    return self._left(records._group_key(group))
 
 
 @internal
 @view
-def _at_most_balance(cap_quote: uint256, used_quote: uint256) -> uint256:
-    allowance: uint256 = cap_quote - min(cap_quote, used_quote)
+def _left(key: uint256) -> uint256:
+    a: records.Allowance = records._allowance(key)
+    allowance: uint256 = a.cap_quote - min(a.cap_quote, allowances._used(a))
     return min(allowance, staticcall records.VAULT.balance_of(ledger.INSURANCE))
 
 
@@ -54,16 +48,7 @@ def _draw_for_market(account: bytes32, group: uint256, market: uint256, amount_q
     """
     @notice Pays `amount_quote` from the fund into the group's pool, against the market's allowance.
     """
-    if amount_quote == 0:
-        return
-    rates: records.Rates = records._rates(market)
-    used: uint256 = allowances._used(
-        records._market_allowance(market), rates.insurance_cap_quote, rates.insurance_refill_seconds
-    )
-    records._set_market_allowance(
-        market, records.Allowance(used_quote=used + amount_quote, used_at=block.timestamp)
-    )
-    self._draw(account, group, market, amount_quote)
+    self._draw(market, account, group, market, amount_quote)
 
 
 @internal
@@ -71,20 +56,17 @@ def _draw_for_group(account: bytes32, group: uint256, amount_quote: uint256):
     """
     @notice The same, against the group's allowance.
     """
-    if amount_quote == 0:
-        return
-    cap: uint256 = 0
-    refill: uint256 = 0
-    cap, refill = records._group_cap(group)
-    used: uint256 = allowances._used(records._group_allowance(group), cap, refill)
-    records._set_group_allowance(
-        group, records.Allowance(used_quote=used + amount_quote, used_at=block.timestamp)
-    )
-    self._draw(account, group, 0, amount_quote)
+    self._draw(records._group_key(group), account, group, 0, amount_quote)
 
 
 @internal
-def _draw(account: bytes32, group: uint256, market: uint256, amount_quote: uint256):
+def _draw(key: uint256, account: bytes32, group: uint256, market: uint256, amount_quote: uint256):
+    if amount_quote == 0:
+        return
+    a: records.Allowance = records._allowance(key)
+    a.used_quote = allowances._used(a) + amount_quote
+    a.used_at = block.timestamp
+    records._set_allowance(key, a)
     ledger._move(ledger.INSURANCE, ledger._pool(group), amount_quote)
     log IClearinghouse.InsuranceDrawn(
         group=group, market=market, account=account, amount_quote=amount_quote

@@ -48,13 +48,7 @@ struct Purse:
 @internal
 @pure
 def _pool(group: uint256) -> bytes32:
-    return convert(records.CLAIMS + group, bytes32)
-
-
-@internal
-@pure
-def _claims_key(group: uint256) -> uint256:
-    return records.CLAIMS + group
+    return convert(records._group_key(group), bytes32)
 
 
 @internal
@@ -91,7 +85,7 @@ def _claim(group: uint256, u: records.Unsettled) -> share_buckets.Member:
     """
     if u.shares == 0:
         return empty(share_buckets.Member)
-    key: uint256 = self._claims_key(group)
+    key: uint256 = records._group_key(group)
     return share_buckets._member(
         key, records._bucket(key), u.epoch, u.shares, u.credit_index, False
     )
@@ -148,9 +142,9 @@ def _post(account: bytes32, result_quote: int256):
     net: int256 = (
         convert(m.size, int256) - convert(u.debt_quote, int256) + result_quote
     )
-    key: uint256 = self._claims_key(group)
+    key: uint256 = records._group_key(group)
     claims: records.Bucket = empty(records.Bucket)
-    if known or net > 0:
+    if known or records._do_claims_wait(group):
         claims = records._bucket(key)
     had_claim: bool = m.shares != 0
     if had_claim:
@@ -172,6 +166,8 @@ def _post(account: bytes32, result_quote: int256):
             self._move(self._pool(group), account, paid)
             claim -= paid
         if claim != 0:
+            if not known:
+                claims = records._bucket(key)
             claims, after.shares = share_buckets._join(key, claims, claim, False)
             after.epoch = claims.epoch
             after.credit_index = claims.credit_index
@@ -184,9 +180,7 @@ def _post(account: bytes32, result_quote: int256):
 
 @internal
 def _collect(account: bytes32, group: uint256, amount_quote: uint256):
-    records._set_money(
-        group, records._allotted(group) - amount_quote, records._shortfall(group)
-    )
+    records._set_allotted(group, records._allotted(group) - amount_quote)
     self._move(self._pool(group), account, amount_quote)
 
 
@@ -215,9 +209,9 @@ def _allot(group: uint256):
     """
     @notice Allots what entered the pool to the claims that wait. Called after every inflow.
     """
-    if self._waiting(group) == 0:
+    if not records._do_claims_wait(group):
         return
-    claims: records.Bucket = records._bucket(self._claims_key(group))
+    claims: records.Bucket = records._bucket(records._group_key(group))
     if claims.shares == 0:
         return
     amount: uint256 = min(self._free_pool(group), claims.size)
@@ -225,13 +219,14 @@ def _allot(group: uint256):
         return
     claims.size -= amount
     claims = share_buckets._credit(claims, convert(amount, int256))
-    records._set_money(group, records._allotted(group) + amount, records._shortfall(group))
+    records._set_allotted(group, records._allotted(group) + amount)
     self._set_claims(group, claims)
 
 
 @internal
 def _set_claims(group: uint256, claims: records.Bucket):
-    records._set_bucket(self._claims_key(group), claims)
+    records._set_bucket(records._group_key(group), claims)
+    records._set_claims_wait(group, claims.size != 0)
     log IClearinghouse.ClaimsChanged(
         group=group,
         waiting_quote=claims.size,
@@ -248,9 +243,11 @@ def _waiting(group: uint256) -> uint256:
     """
     @return Claims that the pool has not paid for yet.
     """
+    if not records._do_claims_wait(group):
+        return 0
     waiting: uint256 = 0
     epoch: uint256 = 0
-    waiting, epoch = records._bucket_size(self._claims_key(group))
+    waiting, epoch = records._bucket_size(records._group_key(group))
     return waiting
 
 
@@ -271,7 +268,7 @@ def _income(
         to_protocol -= from_protocol
         to_insurance -= to_pool - from_protocol
         if to_pool != 0:
-            records._set_money(group, records._allotted(group), shortfall - to_pool)
+            records._set_shortfall(group, shortfall - to_pool)
             self._move(account, self._pool(group), to_pool)
             log IClearinghouse.ShortfallChanged(
                 group=group, account=account, shortfall_quote=shortfall - to_pool

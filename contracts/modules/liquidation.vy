@@ -172,8 +172,11 @@ def _liquidate(account: bytes32, market: uint256, size: uint256, liquidator: byt
     a.result_quote += convert(drawn, int256)
     l: trading.Side = trading._take_out(liquidator, market, quote, risk)
     l = trading._trade(l, leg.is_long, taken, price)
-    interest: uint256 = records._open_interest(market)
-    trading._set_interest(market, interest, trading._interest_after(interest, a.old, a.new, l.old, l.new))
+    flow: records.Flow = records._flow(market)
+    interest: uint256 = trading._interest_after(flow.open_interest_base, a.old, a.new, l.old, l.new)
+    if interest != flow.open_interest_base:
+        flow.open_interest_base = interest
+        records._set_flow(market, flow)
     trading._book(a, l)
     # The penalty is the liquidator's gain.
     trading._pass_on_freshness(liquidator, a.fresh_quote, taken, price, quote.price)

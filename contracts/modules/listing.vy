@@ -31,11 +31,8 @@ def _check(p: IClearinghouse.MarketParams):
     @notice The hard bounds of a market's parameters.
     """
     assert p.oracle != empty(address) and p.oracle.is_contract, "listing: oracle"
-    refill: uint256 = 0
-    cap: uint256 = 0
     assert p.group != 0 and p.group <= records.MASK_12, "listing: group"
-    cap, refill = records._group_cap(p.group)
-    assert refill != 0, "listing: group"
+    assert records._allowance(records._group_key(p.group)).refill_seconds != 0, "listing: group"
     # A fee must stay below the maintenance margin, or closing could lower E / MM of who meets IM (S8).
     assert p.maintenance_margin_bps > MAX_FEE_BPS // 2, "listing: margin"
     assert (
@@ -125,6 +122,7 @@ def _set(market: uint256, p: IClearinghouse.MarketParams):
             min_notional_quote=p.min_notional_quote,
         ),
     )
+    had_no_funding: bool = records._funding_limits(market).funding_cap_bps == 0
     records._set_fees(
         market,
         records.Fees(
@@ -137,30 +135,25 @@ def _set(market: uint256, p: IClearinghouse.MarketParams):
             penalty_insurance_share_bps=p.penalty_insurance_share_bps,
             min_reward_quote=p.min_reward_quote,
         ),
-    )
-    rates: records.Rates = records._rates(market)
-    if rates.funding_cap_bps == 0:
-        # The premium's average begins now, at zero: a first fill must not weigh the whole time since 1970, nor what
-        # was paid when funding was last on.
-        funding: records.Funding = records._funding_record(market)
-        funding.sampled_at = block.timestamp
-        records._set_funding_record(market, funding)
-        price: records.PriceRecord = records._price_record(market)
-        price.premium_wad = 0
-        records._set_price_record(market, price)
-    used: records.Allowance = records._market_allowance(market)
-    records._set_market_allowance(
-        market,
-        allowances._settled(used, rates.insurance_cap_quote, rates.insurance_refill_seconds),
-    )
-    records._set_rates(
-        market,
-        records.Rates(
-            insurance_cap_quote=p.insurance_cap_quote,
-            insurance_refill_seconds=p.insurance_refill_seconds,
+        records.FundingLimits(
             premium_cap_bps=p.premium_cap_bps,
             funding_cap_bps=p.funding_cap_bps,
             premium_window_seconds=p.premium_window_seconds,
+        ),
+    )
+    if had_no_funding:
+        # The premium's average begins now, at zero: a first fill must not weigh the whole time since 1970, nor what
+        # was paid when funding was last on.
+        flow: records.Flow = records._flow(market)
+        flow.sampled_at = block.timestamp
+        records._set_flow(market, flow)
+        price: records.PriceRecord = records._price_record(market)
+        price.premium_wad = 0
+        records._set_price_record(market, price)
+    records._set_allowance(
+        market,
+        allowances._changed(
+            records._allowance(market), p.insurance_cap_quote, p.insurance_refill_seconds
         ),
     )
     log IClearinghouse.MarketSet(market=market, params=p)
@@ -175,7 +168,8 @@ def _params(market: uint256) -> IClearinghouse.MarketParams:
     risk: records.Risk = records._risk(market)
     limits: records.Limits = records._limits(market)
     fees: records.Fees = records._fees(market)
-    rates: records.Rates = records._rates(market)
+    funding: records.FundingLimits = records._funding_limits(market)
+    insurance: records.Allowance = records._allowance(market)
     return IClearinghouse.MarketParams(
         oracle=risk.oracle,
         group=risk.group,
@@ -194,11 +188,11 @@ def _params(market: uint256) -> IClearinghouse.MarketParams:
         penalty_insurance_share_bps=fees.penalty_insurance_share_bps,
         liquidation_target_bps=fees.liquidation_target_bps,
         min_reward_quote=fees.min_reward_quote,
-        insurance_cap_quote=rates.insurance_cap_quote,
-        insurance_refill_seconds=rates.insurance_refill_seconds,
-        premium_cap_bps=rates.premium_cap_bps,
-        funding_cap_bps=rates.funding_cap_bps,
-        premium_window_seconds=rates.premium_window_seconds,
+        insurance_cap_quote=insurance.cap_quote,
+        insurance_refill_seconds=insurance.refill_seconds,
+        premium_cap_bps=funding.premium_cap_bps,
+        funding_cap_bps=funding.funding_cap_bps,
+        premium_window_seconds=funding.premium_window_seconds,
     )
 
 
@@ -216,12 +210,10 @@ def _set_group(group: uint256, insurance_cap_quote: uint256, refill_seconds: uin
     assert (
         refill_seconds >= MIN_REFILL_SECONDS and refill_seconds <= MAX_REFILL_SECONDS
     ), "listing: refill"
-    old_cap: uint256 = 0
-    old_refill: uint256 = 0
-    old_cap, old_refill = records._group_cap(group)
-    used: records.Allowance = records._group_allowance(group)
-    records._set_group_allowance(group, allowances._settled(used, old_cap, old_refill))
-    records._set_group_cap(group, insurance_cap_quote, refill_seconds)
+    key: uint256 = records._group_key(group)
+    records._set_allowance(
+        key, allowances._changed(records._allowance(key), insurance_cap_quote, refill_seconds)
+    )
     log IClearinghouse.GroupSet(
         group=group, insurance_cap_quote=insurance_cap_quote, refill_seconds=refill_seconds
     )

@@ -73,26 +73,26 @@ def _ask(oracle: address, market: uint256) -> (bool, uint256, uint256, uint256):
 
 @internal
 @view
-def _accrued(market: uint256, last: records.PriceRecord, f: records.Funding) -> int256:
+def _accrued(market: uint256, last: records.PriceRecord, f: records.Flow) -> int256:
     """
     @return The funding index now, WAD.
     """
-    elapsed: uint256 = block.timestamp - f.accrued_at
+    elapsed: uint256 = block.timestamp - last.fixed_at
     if elapsed == 0 or last.premium_wad == 0 or last.price == 0:
-        return f.index
-    cap: int256 = convert(records._rates(market).funding_cap_bps * 10**14, int256)
+        return f.funding_index
+    cap: int256 = convert(records._funding_limits(market).funding_cap_bps * 10**14, int256)
     rate: int256 = min(max(last.premium_wad, -cap), cap)
-    return f.index + rate * convert(last.price * elapsed, int256) // convert(
+    return f.funding_index + rate * convert(last.price * elapsed, int256) // convert(
         FUNDING_PERIOD_SECONDS * fixed_point.WAD, int256
     )
 
 
 @internal
 @view
-def _quote(market: uint256, last: records.PriceRecord, f: records.Funding) -> Quote:
+def _quote(market: uint256, last: records.PriceRecord, f: records.Flow) -> Quote:
     if last.block_number == block.number:
         return Quote(
-            price=last.price, timestamp=last.timestamp, status=last.status, funding_index=f.index
+            price=last.price, timestamp=last.timestamp, status=last.status, funding_index=f.funding_index
         )
     quote: Quote = Quote(
         price=last.price,
@@ -118,7 +118,7 @@ def _peek(market: uint256) -> Quote:
     """
     @notice The market's price and funding as they are, or would be fixed, in this block.
     """
-    return self._quote(market, records._price_record(market), records._funding_record(market))
+    return self._quote(market, records._price_record(market), records._flow(market))
 
 
 @internal
@@ -127,18 +127,19 @@ def _fix(market: uint256) -> Quote:
     @notice The market's price and funding, fixed until this block ends.
     """
     last: records.PriceRecord = records._price_record(market)
-    f: records.Funding = records._funding_record(market)
+    f: records.Flow = records._flow(market)
     quote: Quote = self._quote(market, last, f)
     if last.block_number == block.number:
         return quote
-    f.index = quote.funding_index
-    f.accrued_at = block.timestamp
-    records._set_funding_record(market, f)
+    if quote.funding_index != f.funding_index:
+        f.funding_index = quote.funding_index
+        records._set_flow(market, f)
     records._set_price_record(
         market,
         records.PriceRecord(
             price=quote.price,
             timestamp=quote.timestamp,
+            fixed_at=block.timestamp,
             block_number=block.number,
             status=quote.status,
             premium_wad=last.premium_wad,
@@ -155,32 +156,28 @@ def _fix(market: uint256) -> Quote:
 
 
 @internal
+@view
 def _sample(
-    market: uint256, size: uint256, fill_price: uint256, oracle_price: uint256, interest: uint256
-):
+    premium_wad: int256, sampled_at: uint256, limits: records.FundingLimits,
+    size: uint256, fill_price: uint256, oracle_price: uint256, interest: uint256,
+) -> (int256, uint256):
     """
-    @notice Takes a fill into the average premium. The price of the block must have been fixed.
+    @notice Takes a fill into the average premium.
     @param interest Open interest after the fill, base.
+    @return The average, and up to when it has used up the time.
     """
-    f: records.Funding = records._funding_record(market)
-    elapsed: uint256 = block.timestamp - f.sampled_at
+    elapsed: uint256 = block.timestamp - sampled_at
     if size * FULL_SAMPLE_SHARE < interest:
         elapsed = elapsed * size * FULL_SAMPLE_SHARE // interest
-    if elapsed == 0:
-        return
-    rates: records.Rates = records._rates(market)
-    if rates.funding_cap_bps == 0:
-        return
-    cap: int256 = convert(rates.premium_cap_bps * 10**14, int256)
+    if elapsed == 0 or limits.funding_cap_bps == 0:
+        return premium_wad, sampled_at
+    cap: int256 = convert(limits.premium_cap_bps * 10**14, int256)
     premium: int256 = (
         convert(fill_price * fixed_point.WAD // oracle_price, int256)
         - convert(fixed_point.WAD, int256)
     )
     premium = min(max(premium, -cap), cap)
-    last: records.PriceRecord = records._price_record(market)
-    last.premium_wad += (premium - last.premium_wad) * convert(elapsed, int256) // convert(
-        rates.premium_window_seconds + elapsed, int256
+    moved: int256 = (premium - premium_wad) * convert(elapsed, int256) // convert(
+        limits.premium_window_seconds + elapsed, int256
     )
-    records._set_price_record(market, last)
-    f.sampled_at += elapsed
-    records._set_funding_record(market, f)
+    return premium_wad + moved, sampled_at + elapsed

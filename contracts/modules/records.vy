@@ -11,20 +11,22 @@
        position    size 96 | entry 96 | bucket id 48 | fees paid in cents 16      shares 128 | credit index 128
        bucket      size 104 | shares 120 | epoch 32                               credit index 128 | funding index 128
        unsettled   claim shares 128 | - 96 | epoch 32                             credit index 128 | debt 128
-       price       price 96 | timestamp 40 | block 48 | status 8 | premium average 64
-       funding     index 128 | accrued at 40 | sampled at 40
-       interest    open interest 96 | insurance used 96 | used at 40
-       group       insurance cap 96 | refill seconds 32 | insurance used 96 | used at 32
-       money       allotted 128 | shortfall 128
+       price       price 96 | timestamp 32 | fixed at 32 | block 35 | status 3 | premium average 58
+       flow        funding index 128 | open interest 96 | sampled at 32
+       allowance   insurance cap 96 | refill seconds 32 | insurance used 96 | used at 32
+       money       allotted 127 | claims wait 1 | shortfall 128
        risk        oracle 160 | group 12 | initial 16 | maintenance 16 | band 16 | penalty 16 | listed 1 | paused 1
        limits      position cap 96 | interest cap 96 | minimum notional 64 (1e12 wei)
        fees        maker 16 | taker 16 | insurance share 16 | reserve share 16 | target 32 | liquidator share 16
                    | penalty insurance share 16 | minimum reward 64 (1e12 wei)
-       rates       insurance cap 96 | refill seconds 32 | premium cap 16 | funding cap 16 | window seconds 32
+                   | premium cap 16 | funding cap 16 | premium window seconds 32
+
+     What every trade needs of a market stands together. Times end in 2106, and a block number of 35 bits lasts for a
+     century of ten blocks a second.
 
      A bucket id is `epoch << 17 | is_long << 16 | tier << 13 | tick`; its key in storage is
      `market << 32 | id without epoch`, so the id alone names side, tier and tick. Claims of a group are a
-     bucket too, under `2^64 + group`.
+     bucket too, and a group has an allowance as a market has, both under `2^64 + group`.
 """
 
 from interfaces import IMarginVault
@@ -35,15 +37,17 @@ MAX_MARKETS: constant(uint256) = 16
 MASK_12: constant(uint256) = 2**12 - 1
 MASK_16: constant(uint256) = 2**16 - 1
 MASK_32: constant(uint256) = 2**32 - 1
+MASK_35: constant(uint256) = 2**35 - 1
 MASK_40: constant(uint256) = 2**40 - 1
 MASK_48: constant(uint256) = 2**48 - 1
 MASK_64: constant(uint256) = 2**64 - 1
 MASK_96: constant(uint256) = 2**96 - 1
 MASK_104: constant(uint256) = 2**104 - 1
 MASK_120: constant(uint256) = 2**120 - 1
+MASK_127: constant(uint256) = 2**127 - 1
 MASK_128: constant(uint256) = 2**128 - 1
 MICRO: constant(uint256) = 10**12
-CLAIMS: constant(uint256) = 2**64
+GROUPS: constant(uint256) = 2**64
 UNSETTLED: constant(uint256) = 2**12
 
 
@@ -74,18 +78,21 @@ struct Unsettled:
 struct PriceRecord:
     price: uint256
     timestamp: uint256
-    block_number: uint256
+    fixed_at: uint256
+    block_number: uint256  # in which it was fixed
     status: uint256
     premium_wad: int256
 
 
-struct Funding:
-    index: int256
-    accrued_at: uint256
-    sampled_at: uint256
+struct Flow:
+    funding_index: int256
+    open_interest_base: uint256
+    sampled_at: uint256  # by the premium average
 
 
 struct Allowance:
+    cap_quote: uint256
+    refill_seconds: uint256  # 0: nobody has set it
     used_quote: uint256
     used_at: uint256
 
@@ -118,9 +125,7 @@ struct Fees:
     min_reward_quote: uint256
 
 
-struct Rates:
-    insurance_cap_quote: uint256
-    insurance_refill_seconds: uint256
+struct FundingLimits:
     premium_cap_bps: uint256
     funding_cap_bps: uint256
     premium_window_seconds: uint256
@@ -134,11 +139,10 @@ _summaries: HashMap[uint256, uint256]
 _bitmaps: HashMap[uint256, uint256]
 _unsettled: HashMap[bytes32, uint256[2]]
 _prices: HashMap[uint256, uint256]
-_fundings: HashMap[uint256, uint256]
-_interests: HashMap[uint256, uint256]
-_groups: HashMap[uint256, uint256]
+_flows: HashMap[uint256, uint256]
+_allowances: HashMap[uint256, uint256]
 _money: HashMap[uint256, uint256]
-_market_params: HashMap[uint256, uint256[4]]
+_market_params: HashMap[uint256, uint256[3]]
 _operators: HashMap[address, HashMap[address, uint256]]
 _adl: uint256
 
@@ -370,103 +374,111 @@ def _price_record(market: uint256) -> PriceRecord:
     word: uint256 = self._prices[market]
     return PriceRecord(
         price=word & MASK_96,
-        timestamp=(word >> 96) & MASK_40,
-        block_number=(word >> 136) & MASK_48,
-        status=(word >> 184) & 255,
-        premium_wad=convert(convert(word, bytes32), int256) >> 192,
+        timestamp=(word >> 96) & MASK_32,
+        fixed_at=(word >> 128) & MASK_32,
+        block_number=(word >> 160) & MASK_35,
+        status=(word >> 195) & 7,
+        premium_wad=convert(convert(word, bytes32), int256) >> 198,
     )
 
 
 @internal
 def _set_price_record(market: uint256, p: PriceRecord):
-    # The premium average is clamped to +-100 % (1e18), far inside 64 bits.
+    # The premium average is clamped to +-10 % (listing.vy), which 58 bits hold.
     self._prices[market] = (
         self._fits(p.price, MASK_96)
         | (p.timestamp << 96)
-        | (p.block_number << 136)
-        | (p.status << 184)
-        | (convert(convert(p.premium_wad, bytes32), uint256) << 192)
+        | (p.fixed_at << 128)
+        | (p.block_number << 160)
+        | (p.status << 195)
+        | (convert(convert(p.premium_wad, bytes32), uint256) << 198)
     )
 
 
 @internal
 @view
-def _funding_record(market: uint256) -> Funding:
-    word: uint256 = self._fundings[market]
-    return Funding(
-        index=self._low_signed(word),
-        accrued_at=(word >> 128) & MASK_40,
-        sampled_at=(word >> 168) & MASK_40,
+def _flow(market: uint256) -> Flow:
+    word: uint256 = self._flows[market]
+    return Flow(
+        funding_index=self._low_signed(word),
+        open_interest_base=(word >> 128) & MASK_96,
+        sampled_at=word >> 224,
     )
 
 
 @internal
-def _set_funding_record(market: uint256, f: Funding):
-    self._fundings[market] = (
-        self._bits_128(f.index) | (f.accrued_at << 128) | (f.sampled_at << 168)
+def _set_flow(market: uint256, f: Flow):
+    self._flows[market] = (
+        self._bits_128(f.funding_index)
+        | (self._fits(f.open_interest_base, MASK_96) << 128)
+        | (f.sampled_at << 224)
     )
 
 
 @internal
 @view
 def _open_interest(market: uint256) -> uint256:
-    return self._interests[market] & MASK_96
+    return (self._flows[market] >> 128) & MASK_96
+
+
+# Of a market, or of a group, under its key.
 
 
 @internal
-def _set_open_interest(market: uint256, size: uint256):
-    self._interests[market] = ((self._interests[market] >> 96) << 96) | self._fits(size, MASK_96)
+@pure
+def _group_key(group: uint256) -> uint256:
+    """
+    @return What a group's claims and allowance stand under: no market's number.
+    """
+    return GROUPS + group
 
 
 @internal
 @view
-def _market_allowance(market: uint256) -> Allowance:
-    word: uint256 = self._interests[market]
-    return Allowance(used_quote=(word >> 96) & MASK_96, used_at=word >> 192)
-
-
-@internal
-def _set_market_allowance(market: uint256, a: Allowance):
-    self._interests[market] = (
-        (self._interests[market] & MASK_96) | (self._fits(a.used_quote, MASK_96) << 96) | (a.used_at << 192)
+def _allowance(key: uint256) -> Allowance:
+    word: uint256 = self._allowances[key]
+    return Allowance(
+        cap_quote=word & MASK_96,
+        refill_seconds=(word >> 96) & MASK_32,
+        used_quote=(word >> 128) & MASK_96,
+        used_at=word >> 224,
     )
 
 
 @internal
-@view
-def _group_allowance(group: uint256) -> Allowance:
-    word: uint256 = self._groups[group]
-    return Allowance(used_quote=(word >> 128) & MASK_96, used_at=word >> 224)
-
-
-@internal
-def _set_group_allowance(group: uint256, a: Allowance):
-    self._groups[group] = (
-        (self._groups[group] & MASK_128) | (self._fits(a.used_quote, MASK_96) << 128) | (a.used_at << 224)
-    )
-
-
-@internal
-@view
-def _group_cap(group: uint256) -> (uint256, uint256):
-    """
-    @return Insurance cap (quote) and refill time (seconds); a refill time of 0 means the group is not set up.
-    """
-    word: uint256 = self._groups[group]
-    return word & MASK_96, (word >> 96) & MASK_32
-
-
-@internal
-def _set_group_cap(group: uint256, cap_quote: uint256, refill_seconds: uint256):
-    self._groups[group] = (
-        ((self._groups[group] >> 128) << 128) | self._fits(cap_quote, MASK_96) | (refill_seconds << 96)
+def _set_allowance(key: uint256, a: Allowance):
+    self._allowances[key] = (
+        self._fits(a.cap_quote, MASK_96)
+        | (a.refill_seconds << 96)
+        | (self._fits(a.used_quote, MASK_96) << 128)
+        | (a.used_at << 224)
     )
 
 
 @internal
 @view
 def _allotted(group: uint256) -> uint256:
-    return self._money[group] & MASK_128
+    return self._money[group] & MASK_127
+
+
+@internal
+def _set_allotted(group: uint256, amount_quote: uint256):
+    self._money[group] = ((self._money[group] >> 127) << 127) | self._fits(amount_quote, MASK_127)
+
+
+@internal
+@view
+def _do_claims_wait(group: uint256) -> bool:
+    """
+    @return Whether the group's claims bucket has a size: kept here as well, where every trade looks.
+    """
+    return (self._money[group] >> 127) & 1 == 1
+
+
+@internal
+def _set_claims_wait(group: uint256, wait: bool):
+    if wait != self._do_claims_wait(group):
+        self._money[group] ^= 2**127
 
 
 @internal
@@ -476,10 +488,8 @@ def _shortfall(group: uint256) -> uint256:
 
 
 @internal
-def _set_money(group: uint256, allotted: uint256, shortfall: uint256):
-    self._money[group] = self._fits(allotted, MASK_128) | (
-        self._fits(shortfall, MASK_128) << 128
-    )
+def _set_shortfall(group: uint256, amount_quote: uint256):
+    self._money[group] = (self._money[group] & MASK_128) | (self._fits(amount_quote, MASK_128) << 128)
 
 
 @internal
@@ -559,12 +569,23 @@ def _fees(market: uint256) -> Fees:
         liquidation_target_bps=(word >> 64) & MASK_32,
         liquidator_share_bps=(word >> 96) & MASK_16,
         penalty_insurance_share_bps=(word >> 112) & MASK_16,
-        min_reward_quote=(word >> 128) * MICRO,
+        min_reward_quote=((word >> 128) & MASK_64) * MICRO,
     )
 
 
 @internal
-def _set_fees(market: uint256, f: Fees):
+@view
+def _funding_limits(market: uint256) -> FundingLimits:
+    word: uint256 = self._market_params[market][2]
+    return FundingLimits(
+        premium_cap_bps=(word >> 192) & MASK_16,
+        funding_cap_bps=(word >> 208) & MASK_16,
+        premium_window_seconds=word >> 224,
+    )
+
+
+@internal
+def _set_fees(market: uint256, f: Fees, l: FundingLimits):
     self._market_params[market][2] = (
         f.maker_fee_bps
         | (f.taker_fee_bps << 16)
@@ -574,30 +595,9 @@ def _set_fees(market: uint256, f: Fees):
         | (f.liquidator_share_bps << 96)
         | (f.penalty_insurance_share_bps << 112)
         | ((f.min_reward_quote // MICRO) << 128)
-    )
-
-
-@internal
-@view
-def _rates(market: uint256) -> Rates:
-    word: uint256 = self._market_params[market][3]
-    return Rates(
-        insurance_cap_quote=word & MASK_96,
-        insurance_refill_seconds=(word >> 96) & MASK_32,
-        premium_cap_bps=(word >> 128) & MASK_16,
-        funding_cap_bps=(word >> 144) & MASK_16,
-        premium_window_seconds=(word >> 160) & MASK_32,
-    )
-
-
-@internal
-def _set_rates(market: uint256, r: Rates):
-    self._market_params[market][3] = (
-        r.insurance_cap_quote
-        | (r.insurance_refill_seconds << 96)
-        | (r.premium_cap_bps << 128)
-        | (r.funding_cap_bps << 144)
-        | (r.premium_window_seconds << 160)
+        | (l.premium_cap_bps << 192)
+        | (l.funding_cap_bps << 208)
+        | (l.premium_window_seconds << 224)
     )
 
 

@@ -194,12 +194,6 @@ def _place(s: Side, quote: pricing.Quote, risk: records.Risk) -> (ledger.Purse, 
 
 
 @internal
-def _set_interest(market: uint256, before: uint256, after: uint256):
-    if after != before:
-        records._set_open_interest(market, after)
-
-
-@internal
 @pure
 def _interest_after(
     before: uint256, a_old: positions.Leg, a_new: positions.Leg, b_old: positions.Leg, b_new: positions.Leg
@@ -305,10 +299,12 @@ def _fill(
     assert quote.price != 0, "market: no price"
     limits: records.Limits = records._limits(market)
     fees: records.Fees = records._fees(market)
+    funding_limits: records.FundingLimits = records._funding_limits(market)
     maker_fee_bps: uint256 = fees.maker_fee_bps if is_maker_fee else fees.taker_fee_bps
     taker_due: uint256 = 0
-    interest_before: uint256 = records._open_interest(market)
-    interest: uint256 = interest_before
+    price_record: records.PriceRecord = records._price_record(market)
+    flow: records.Flow = records._flow(market)
+    interest_before: uint256 = flow.open_interest_base
     t: Side = self._take_out(taker, market, quote, risk)
     for i: uint256 in range(len(makers), bound=MAX_MAKERS):
         maker: bytes32 = makers[i]
@@ -322,7 +318,9 @@ def _fill(
         m = self._trade(m, not taker_buys, size, price)
         taker_leg: positions.Leg = t.new
         t = self._trade(t, taker_buys, size, price)
-        interest = self._interest_after(interest, taker_leg, t.new, m.old, m.new)
+        flow.open_interest_base = self._interest_after(
+            flow.open_interest_base, taker_leg, t.new, m.old, m.new
+        )
         self._book(t, m)
         t.due_quote = 0
         if taker_buys == (price > quote.price):
@@ -341,7 +339,10 @@ def _fill(
         )
         m.new.fees_cents = self._add_cents(m.new.fees_cents, maker_fee)
         self._place_and_check(m, quote, risk, limits)
-        pricing._sample(market, size, price, quote.price, interest)
+        price_record.premium_wad, flow.sampled_at = pricing._sample(
+            price_record.premium_wad, flow.sampled_at, funding_limits,
+            size, price, quote.price, flow.open_interest_base,
+        )
         log IClearinghouse.Fill(
             market=market,
             buyer=taker if taker_buys else maker,
@@ -351,6 +352,10 @@ def _fill(
             buyer_fee_quote=taker_fee if taker_buys else maker_fee,
             seller_fee_quote=maker_fee if taker_buys else taker_fee,
         )
-    self._set_interest(market, interest_before, interest)
-    assert interest <= max(interest_before, limits.interest_cap_base), "clearing: interest cap"
+    # Nothing in between reads them: what a maker's own markets fix is not this one.
+    records._set_price_record(market, price_record)
+    records._set_flow(market, flow)
+    assert (
+        flow.open_interest_base <= max(interest_before, limits.interest_cap_base)
+    ), "clearing: interest cap"
     self._place_and_check(t, quote, risk, limits)

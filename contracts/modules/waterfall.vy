@@ -245,7 +245,9 @@ def _close(
     after.size -= plan.size
     after.fees_cents = fixed_point._mul_div_down(leg.fees_cents, after.size, leg.size)
     positions._replace(account, leg, after, result, grid.TIERS - 1, quote.funding_index)
-    records._set_open_interest(leg.market, records._open_interest(leg.market) - plan.size)
+    flow: records.Flow = records._flow(leg.market)
+    flow.open_interest_base -= plan.size
+    records._set_flow(leg.market, flow)
     insurance._draw_for_market(account, risk.group, leg.market, plan.drawn_quote)
     ledger._post(account, result)
     if plan.drawn_quote != 0:
@@ -365,7 +367,7 @@ def _write_off(account: bytes32, insurable_quote: uint256) -> bool:
     insured: uint256 = min(min(debt, insurable_quote), insurance._left_for_group(group))
     insurance._draw_for_group(account, group, insured)
     shortfall: uint256 = records._shortfall(group) + debt - insured
-    records._set_money(group, records._allotted(group), shortfall)
+    records._set_shortfall(group, shortfall)
     ledger._post(account, convert(debt, int256))
     ledger._allot(group)
     if debt != insured:

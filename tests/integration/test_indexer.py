@@ -203,6 +203,27 @@ def test_random_activity(seed):
     assert {"ForcedClose", "Liquidated", "LossDrawn", "ClaimsChanged", "UnsettledChanged"} <= names
 
 
+def test_parameters_that_change():
+    f = Followed(params=FUNDED, prices=(P,))
+    world = f.world
+    loser, winner = (world.trader(label, 100 * WAD) for label in ("loser", "winner"))
+    world.donate(INSURANCE, 1_000 * WAD)
+    world.next_block(3_600)
+    world.fill(loser, winner, 5 * WAD, 104 * WAD)
+    world.price(82 * WAD)
+    world.deleverage(loser)
+    assert f.indexer.book(world.chain.timestamp).markets[1].insurance_used > 0
+    assert world.clearing.view.funding(1)[1] > 0
+    params = world.clearing.view.market_params(1)
+    for changes in ({"insurance_cap_quote": 900 * WAD}, {"funding_cap_bps": 0}, {}):
+        world.next_block(7_200)
+        asked = tuple(params._replace(**changes))
+        receipt = world.clearing.send.set_market(1, asked, sender=OWNER)
+        f.indexer.apply(receipt.logs, world.chain.block_number, world.chain.timestamp)
+        f.compare()
+    assert world.clearing.view.funding(1)[1] == 0
+
+
 def drained(f: Followed, is_long: bool):
     """A bucket with members that is drained by 2^32 and joined again: its epoch is retired."""
     world = f.world

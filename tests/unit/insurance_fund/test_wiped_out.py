@@ -84,12 +84,12 @@ def test_supply_stays_bounded_over_many_wipe_outs(make):
         if s.fund.view.is_wiped_out():
             supply = s.fund.view.totalSupply()
             s.earn(-(-(supply + VIRTUAL) // (VIRTUAL * FACTOR)) - 1 - s.fund.view.totalAssets())
-        if s.vault.view.total() + 10**36 >= 2**128:
+        if s.vault.view.total() + 10**29 >= 2**104:
             break
-        s.stake(10**36)
+        s.stake(10**29)
         assets = s.fund.view.totalAssets()
         assert s.fund.view.totalSupply() + VIRTUAL <= FACTOR * VIRTUAL * (assets + 1)
-    assert s.fund.view.totalSupply() < 2**188
+    assert s.fund.view.totalSupply() < 2**164
     # Every view still answers at the bounds.
     s.fund.view.maxMint(s.rival)
-    s.fund.view.previewMint(2**187)
+    s.fund.view.previewMint(2**163)

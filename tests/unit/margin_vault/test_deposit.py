@@ -3,7 +3,6 @@
 import pytest
 
 from ballast.errors import Reverted
-from ballast.signing import account_id
 
 
 @pytest.mark.parametrize("decimals", [0, 6, 8, 18])
@@ -92,35 +91,29 @@ def test_token_that_answers_false_is_refused(make):
 
 def test_amount_no_ledger_could_hold(s):
     with pytest.raises(Reverted, match=r"^vault: amount too large$"):
-        s.vault.send.deposit(s.account, 2**128, sender=s.trader)
-
-
-def test_bound_of_one_blocks_deposits(make):
-    s = make(decimals=18)
-    s.deposit(s.account, 2**88 - 1)
-    assert s.vault.view.cash_of(s.account) == (2**88 - 1, 2**88 - 1)
-    s.give(s.trader, 1)
-    with pytest.raises(Reverted, match=r"^vault: deposit too large$"):
-        s.vault.send.deposit(s.account, 1, sender=s.trader)
-    s.chain.mine()
-    s.vault.send.deposit(s.account, 1, sender=s.trader)
-    assert s.vault.view.cash_of(s.account) == (2**88, 1)
+        s.vault.send.deposit(s.account, 2**104, sender=s.trader)
 
 
 def test_bound_of_the_ledger(make):
+    most = 2**104 - 1
     s = make(decimals=18)
-    s.give(s.trader, 2**128 - 1)
-    s.vault.send.donate(s.insurance, 2**128 - 1, sender=s.trader)
+    s.give(s.trader, most)
+    s.vault.send.donate(s.insurance, most, sender=s.trader)
     s.give(s.trader, 1)
     with pytest.raises(Reverted, match=r"^vault: total too large$"):
         s.vault.send.deposit(s.account, 1, sender=s.trader)
-    s.move(s.insurance, s.pool, 2**128 - 1)
-    s.move(s.pool, s.account, 2**128 - 1)
-    assert s.vault.view.cash_of(s.account) == (2**128 - 1, 0)
+    s.move(s.insurance, s.pool, most)
+    s.move(s.pool, s.account, most)
+    assert s.vault.view.cash_of(s.account) == (most, 0)
+    assert s.vault.view.insurance() == s.vault.view.keeper_reserve() == 0
+    assert s.vault.view.last_draw_block() == s.chain.block_number
     assert s.custody_holds()
 
 
-def test_sub_accounts_are_apart(s):
-    s.deposit(account_id(s.trader, 1), 5)
-    assert s.vault.view.balance_of(account_id(s.trader, 2)) == 0
-    assert s.vault.view.balance_of(account_id(s.trader, 1)) == 5 * s.scale
+def test_all_of_it_in_one_deposit(make):
+    most = 2**104 - 1
+    s = make(decimals=18)
+    s.deposit(s.account, most)
+    assert s.vault.view.cash_of(s.account) == (most, most)
+    s.chain.mine()
+    assert s.vault.view.cash_of(s.account) == (most, 0)

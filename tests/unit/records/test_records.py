@@ -45,9 +45,9 @@ FIELDS: dict[str, list[tuple[int, int]]] = {
     ],
     "bucket": [unsigned(104), unsigned(120), unsigned(32), signed(128), signed(128)],
     "unsettled": [unsigned(128), unsigned(128), unsigned(32), signed(128)],
-    "price": [unsigned(96), unsigned(40), unsigned(48), unsigned(8), (-(10**18), 10**18)],
-    "funding": [signed(128), unsigned(40), unsigned(40)],
-    "rates": [unsigned(96), unsigned(32), unsigned(16), unsigned(16), unsigned(32)],
+    "price": [unsigned(96), unsigned(32), unsigned(32), unsigned(35), unsigned(3), signed(58)],
+    "flow": [signed(128), unsigned(96), unsigned(32)],
+    "allowance": [unsigned(96), unsigned(32), unsigned(96), unsigned(32)],
 }
 
 
@@ -84,14 +84,9 @@ def test_retired_buckets_keep_size_shares_and_index(mock):
 
 
 def test_words_that_are_shared_leave_each_other_alone(mock):
-    big = 2**96 - 1
-    assert mock.view.interest(big, (big, 2**40)) == (big, (big, 2**40))
-    assert mock.view.interest(0, (big, 2**40)) == (0, (big, 2**40))
-    assert mock.view.interest(big, (0, 0)) == (big, (0, 0))
-    assert mock.view.group(big, 2**32 - 1, (big, 2**32 - 1)) == (big, 2**32 - 1, (big, 2**32 - 1))
-    assert mock.view.group(0, 1, (big, 7)) == (0, 1, (big, 7))
-    assert mock.view.money(2**128 - 1, 0) == (2**128 - 1, 0)
-    assert mock.view.money(0, 2**128 - 1) == (0, 2**128 - 1)
+    for wait in (True, False):
+        for values in ((2**127 - 1, wait, 0), (0, wait, 2**128 - 1), (5, wait, 7)):
+            assert mock.view.money(*values) == values
     assert mock.view.adl(200, 100) == (200, 100)
 
 
@@ -115,7 +110,8 @@ def test_limits_and_fees(mock):
         (0, 1, 0, 1, 0, 1, 0, MICRO),
         (1, 0, 1, 0, 1, 0, 1, 0),
     ):
-        assert tuple(mock.view.fees(values)) == values
+        for funding in ((2**16 - 1, 0, 2**32 - 1), (0, 2**16 - 1, 0), (1, 2, 3)):
+            assert tuple(map(tuple, mock.view.fees(values, funding))) == (values, funding)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +128,11 @@ def test_limits_and_fees(mock):
         ("bucket", (0, 0, 0, 0, -(2**127) - 1), "index"),
         ("unsettled", (0, 2**128, 0, 0), "amount"),
         ("unsettled", (0, 0, 0, 2**127), "index"),
-        ("price", (2**96, 0, 0, 0, 0), "amount"),
-        ("funding", (2**127, 0, 0), "index"),
+        ("price", (2**96, 0, 0, 0, 0, 0), "amount"),
+        ("flow", (2**127, 0, 0), "index"),
+        ("flow", (0, 2**96, 0), "amount"),
+        ("allowance", (2**96, 0, 0, 0), "amount"),
+        ("allowance", (0, 0, 2**96, 0), "amount"),
     ],
 )
 def test_what_does_not_fit_is_refused(mock, name, values, reason):
@@ -141,16 +140,10 @@ def test_what_does_not_fit_is_refused(mock, name, values, reason):
         getattr(mock.view, name)(values)
 
 
-def test_money_and_allowances_that_do_not_fit(mock):
-    for values in ((2**128, 0), (0, 2**128)):
+def test_money_that_does_not_fit(mock):
+    for values in ((2**127, False, 0), (0, True, 2**128)):
         with refuses("records: amount overflow"):
             mock.view.money(*values)
-    with refuses("records: amount overflow"):
-        mock.view.interest(2**96, (0, 0))
-    with refuses("records: amount overflow"):
-        mock.view.interest(0, (2**96, 0))
-    with refuses("records: amount overflow"):
-        mock.view.group(2**96, 1, (0, 0))
 
 
 # Accounts
