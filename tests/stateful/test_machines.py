@@ -17,7 +17,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.stateful.machines import MACHINES, TradingMachine
 
-RUNS = {"quick": 6, "ci": 60, "nightly": 60}
+RUNS = {"quick": 9, "ci": 60, "nightly": 60}
 STEPS = {"quick": 25, "ci": 30, "nightly": 40}
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "quick")
 
