@@ -29,10 +29,12 @@ from ballast.keeper.costs import NotSent
 from ballast.keeper.follower import Follower
 from ballast.keeper.history import DAY, HOUR
 from ballast.keeper.metrics import Metrics
-from ballast.keeper.planner import Batch, Plan, PlanSettings, Situation, gas_quote, plan
+from ballast.keeper.planner import Plan, plan
 from ballast.keeper.rpc import Head, Rpc
 from ballast.keeper.sender import Sender
 from ballast.keeper.sent import PENDING, Sent
+from ballast.keeper.situation import Batch, PlanSettings, Situation
+from ballast.keeper.takeover import gas_quote
 from ballast.keeper.trial import Outraced, Trial, Tried
 from ballast.keeper.turns import Turns
 from ballast.mirror import WAD

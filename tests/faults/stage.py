@@ -21,10 +21,10 @@ from ballast.contract import Contract
 from ballast.keeper.actions import GAS, Kind
 from ballast.keeper.costs import SendSettings
 from ballast.keeper.follower import Follower
-from ballast.keeper.planner import gas_quote
 from ballast.keeper.sent import Sent
 from ballast.keeper.settings import Options
 from ballast.keeper.store import open_store
+from ballast.keeper.takeover import gas_quote
 from ballast.keeper.view import BlockView
 from ballast.mirror import BPS, WAD, Book, Reader
 from ballast.node import Node

@@ -8,10 +8,10 @@ from eth_account.signers.local import LocalAccount
 
 from ballast.keeper.costs import SendSettings
 from ballast.keeper.keeper import Keeper, Pace
-from ballast.keeper.planner import PlanSettings
 from ballast.keeper.sender import Sender
 from ballast.keeper.sent import Sent
 from ballast.keeper.settings import KeeperSettings, assemble
+from ballast.keeper.situation import PlanSettings
 from ballast.keeper.store import Store, open_store
 from ballast.record import Record
 from ballast.signing import account_id, key_from_label
