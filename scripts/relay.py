@@ -16,7 +16,7 @@ from eth_account.signers.local import LocalAccount
 
 from ballast import keys, logs
 from ballast.errors import BallastError, ConfigError
-from ballast.keeper.sender import SendSettings
+from ballast.keeper.costs import SendSettings
 from ballast.keeper.settings import node_and_record, whole_units
 from ballast.relay import settings
 from ballast.relay.limits import Limits

@@ -17,13 +17,20 @@ from typing import Any
 from ballast.abi import Event
 from ballast.config import BPS, WAD
 from ballast.mirror import Account, Bucket, Leg, bucket_key
+from ballast.model.market import GRACE, PENDING, STALE
 from ballast.signing import owner_of
 
-STALE, PENDING, GRACE = 1, 2, 4
 DUST = 10**12
 """Claims and sizes of less than a millionth are not told."""
 QUIET_SECONDS = 60
 INFO, WARNING, CRITICAL = "info", "warning", "critical"
+
+_OF_STATUS = (
+    (STALE, "oracle_stale", WARNING, "the price is stale (last {last}): no opening, no ADL"),
+    (PENDING, "oracle_breaker", WARNING, "the breaker waits: a step from {last} is not confirmed"),
+    (GRACE, "oracle_grace", INFO, "liquidation and ADL wait a grace period after an outage"),
+)
+"""Bits of a price's status, and what is told of each; `last` is the last price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +149,11 @@ class Rules:
 
     def _of_markets(self, now: Snapshot) -> Iterable[Alert]:
         for market, (price, status) in sorted(now.prices.items()):
-            name = self._market(market)
-            last = {"price": decimal(price)}
-            if status & STALE:
-                text = f"{name}: the price is stale (last {decimal(price)}): no opening, no ADL"
-                yield _alert(now, "oracle_stale", WARNING, text, market=name, details=last)
-            if status & PENDING:
-                text = f"{name}: the breaker waits: a step from {decimal(price)} is not confirmed"
-                yield _alert(now, "oracle_breaker", WARNING, text, market=name, details=last)
-            if status & GRACE:
-                text = f"{name}: liquidation and ADL wait a grace period after an outage"
-                yield _alert(now, "oracle_grace", INFO, text, market=name, details=last)
+            name, last = self._market(market), decimal(price)
+            for bit, kind, severity, what in _OF_STATUS:
+                if status & bit:
+                    text = f"{name}: {what.format(last=last)}"
+                    yield _alert(now, kind, severity, text, market=name, details={"price": last})
 
     def _of_money(self, now: Snapshot) -> Iterable[Alert]:
         if now.insurance < self._limits.insurance_quote:
@@ -316,7 +317,6 @@ class Rules:
             text,
             account=account,
             market=name,
-            transaction=step.transaction,
             details={
                 "closed": decimal(closed),
                 "size_before": decimal(leg.size),
@@ -363,7 +363,6 @@ class Rules:
             text,
             account=event.account,
             market=name,
-            transaction=step.transaction,
             details={
                 "closed": decimal(event.size),
                 "oracle_price": decimal(event.oracle_price),
@@ -386,7 +385,6 @@ class Rules:
             text,
             account=event.account,
             market=name,
-            transaction=step.transaction,
             details={
                 "closed": decimal(event.size),
                 "price": decimal(event.price),
@@ -469,11 +467,11 @@ def _alert(
     *,
     account: bytes | None = None,
     market: str | None = None,
-    transaction: str | None = None,
     details: dict[str, str] | None = None,
     key: str | None = None,
 ) -> Alert:
     who = None if account is None else hex_of(account)
+    transaction = at.transaction if isinstance(at, Step) else None
     parts = [kind, who, market, transaction]
     return Alert(
         kind=kind,

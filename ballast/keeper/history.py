@@ -1,11 +1,14 @@
-"""What a signer has sent: the rows of `actions` (ballast/keeper/sent.py) that are its own."""
+"""What a signer has sent: the rows of `actions` (ballast/keeper/sent.py) that are its own, and what
+has lately happened to them."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
@@ -15,6 +18,17 @@ from ballast.keeper.store import Base
 HOUR = 3_600
 DAY = 86_400
 VAIN = (Outcome.OUT_OF_GAS, Outcome.FAILED, Outcome.OUTRACED)
+
+_log = structlog.get_logger("sender")
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a row, for the metrics: `sent`, `bumped`, `cancelled`, `resent`,
+    `reorganised`, or an outcome."""
+
+    what: str
+    row: Sent
 
 
 class History:
@@ -29,6 +43,7 @@ class History:
     ) -> None:
         self.address = address
         self._store, self._chain_id, self._now = store, chain_id, now
+        self._events: list[Event] = []
         Base.metadata.create_all(store)
 
     def rows(self, *states: str) -> list[Sent]:
@@ -49,7 +64,7 @@ class History:
 
     def spent(self, seconds: int) -> int:
         """Wei spent in the last so many seconds, with all that what is pending may still cost."""
-        total = sum(row.gas * row.max_fee for row in self.rows(*PENDING))
+        total = sum(row.set_aside for row in self.rows(*PENDING))
         recent = self._mine().where(Sent.updated_at >= self._now() - seconds)
         used = recent.where(Sent.gas_used.is_not(None)).with_only_columns(
             Sent.gas_used, Sent.gas_price
@@ -86,6 +101,25 @@ class History:
             for row in rows:
                 row.updated_at = self._now()
                 session.merge(row) if row.id else session.add(row)
+
+    def tell(self, what: str, row: Sent) -> None:
+        """Something happened to a row: log it, and keep it for `events`."""
+        self._events.append(Event(what, row))
+        _log.info(
+            what,
+            kind=row.kind,
+            nonce=row.nonce,
+            hash=row.hashes[-1],
+            accounts=row.accounts,
+            gas_used=row.gas_used,
+            max_fee=row.max_fee,
+            reason=row.reason,
+        )
+
+    def events(self) -> list[Event]:
+        """What was told since the last call of this method."""
+        found, self._events = self._events, []
+        return found
 
     def _mine(self) -> Any:
         return select(Sent).where(Sent.chain_id == self._chain_id, Sent.sender == self.address)

@@ -25,13 +25,16 @@ from ballast.config import MarketParams
 from ballast.errors import BallastError, NodeError
 from ballast.keeper.actions import Action, Kind, forced_closes, halves
 from ballast.keeper.blocks import Block
+from ballast.keeper.costs import NotSent
 from ballast.keeper.follower import Follower
 from ballast.keeper.history import DAY, HOUR
 from ballast.keeper.metrics import Metrics
-from ballast.keeper.planner import Batch, Plan, PlanSettings, Situation, gas_quote, plan
+from ballast.keeper.planner import Plan, plan
 from ballast.keeper.rpc import Head, Rpc
-from ballast.keeper.sender import NotSent, Sender
+from ballast.keeper.sender import Sender
 from ballast.keeper.sent import PENDING, Sent
+from ballast.keeper.situation import Batch, PlanSettings, Situation
+from ballast.keeper.takeover import gas_quote
 from ballast.keeper.trial import Outraced, Trial, Tried
 from ballast.keeper.turns import Turns
 from ballast.mirror import WAD
@@ -185,10 +188,10 @@ class Keeper:
             gas_price = head.base_fee + self._rpc.tip()
         else:
             gas_price = self._sender.gas_price(head)
-            rows = self._sender.busy(head.number)
-            own = frozenset(bytes.fromhex(name) for row in rows for name in row.accounts)
+            rows = self._sender.history.busy(head.number)
+            own = frozenset(account for row in rows for account in row.account_ids)
             busy = own | self._sender.claimed(head)
-            self._turns.begin(head.number, head.hash, *self._sender.lately())
+            self._turns.begin(head.number, head.hash, *self._sender.history.lately())
             bound = sum(row.margin_quote for row in rows)
         now = Situation(
             columns=self._follower.columns,
@@ -364,11 +367,11 @@ class Keeper:
         )
 
     def _count(self, sender: Sender) -> None:
-        for event in sender.events():
+        for event in sender.history.events():
             self.metrics.sent.labels(event.row.kind, str(event.what)).inc()
-        self.metrics.in_flight.set(len(sender.rows(*PENDING)))
-        self.metrics.spent.labels("day").set(sender.spent(DAY))
-        self.metrics.spent.labels("hour").set(sender.spent(HOUR))
+        self.metrics.in_flight.set(len(sender.history.rows(*PENDING)))
+        self.metrics.spent.labels("day").set(sender.history.spent(DAY))
+        self.metrics.spent.labels("hour").set(sender.history.spent(HOUR))
         self.metrics.balance.set(self._rpc.balance(sender.address))
 
 

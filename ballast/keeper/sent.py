@@ -107,6 +107,16 @@ class Sent(Base):
     created_at: Mapped[float]
     updated_at: Mapped[float]
 
+    @property
+    def account_ids(self) -> list[bytes]:
+        """Its accounts as the chain names them, 32 bytes each."""
+        return [bytes.fromhex(name) for name in self.accounts]
+
+    @property
+    def set_aside(self) -> int:
+        """Wei that are kept free for it while it is pending: all its gas at its highest fee."""
+        return self.gas * self.max_fee
+
     __table_args__ = (
         Index(
             "one_nonce_once",

@@ -20,11 +20,12 @@ from ballast.chain import ZERO_ADDRESS
 from ballast.config import to_wad
 from ballast.errors import ConfigError
 from ballast.keeper.actions import KEEPER_KINDS, Kind
+from ballast.keeper.costs import SendSettings
 from ballast.keeper.follower import Follower
 from ballast.keeper.keeper import Keeper, Pace
-from ballast.keeper.planner import PlanSettings
 from ballast.keeper.rpc import Rpc
-from ballast.keeper.sender import Sender, SendSettings
+from ballast.keeper.sender import Sender
+from ballast.keeper.situation import PlanSettings
 from ballast.keeper.store import Store
 from ballast.keeper.trial import Trial
 from ballast.node import Node

@@ -26,8 +26,9 @@ from ballast import contracts
 from ballast.abi import Function
 from ballast.errors import NodeRefused, Reverted
 from ballast.keeper.actions import Action, Kind
+from ballast.keeper.costs import NotSent
 from ballast.keeper.rpc import Head
-from ballast.keeper.sender import NotSent, Sender
+from ballast.keeper.sender import Sender
 from ballast.keeper.sent import Sent, State
 from ballast.keeper.trial import Trial
 from ballast.relay.book import Match
@@ -101,7 +102,7 @@ class Matcher:
     def check(self, head: Head, standing: Callable[[bytes], Standing], made: Round) -> None:
         """Compare what was sent with the chain; judge what has failed, into `made`."""
         self._sender.check(head)
-        for happened in self._sender.events():
+        for happened in self._sender.history.events():
             row = happened.row
             failed = row.state == State.LOST or (
                 row.state == State.MINED and row.outcome not in ("", "done")
@@ -111,7 +112,7 @@ class Matcher:
 
     def busy(self, seen_block: int) -> list[Match]:
         """What is on its way, as seen from a mirror at a block."""
-        rows = [row for row in self._sender.busy(seen_block) if row.kind == Kind.MATCH]
+        rows = [row for row in self._sender.history.busy(seen_block) if row.kind == Kind.MATCH]
         self._sent = {row.id: self._match(row) for row in rows}
         return [self._sent[row.id] for row in rows if not row.is_cancel]
 

@@ -13,9 +13,10 @@ from eth_account.signers.local import LocalAccount
 
 from ballast import contracts
 from ballast.errors import ConfigError
+from ballast.keeper.costs import SendSettings
 from ballast.keeper.follower import Follower
 from ballast.keeper.rpc import Rpc
-from ballast.keeper.sender import Sender, SendSettings
+from ballast.keeper.sender import Sender
 from ballast.keeper.store import open_store
 from ballast.keeper.trial import Trial
 from ballast.node import Node

@@ -19,12 +19,12 @@ from ballast.bench.node_market import ETHER, KEEPERS, Stage
 from ballast.chain import Log
 from ballast.contract import Contract
 from ballast.keeper.actions import GAS, Kind
+from ballast.keeper.costs import SendSettings
 from ballast.keeper.follower import Follower
-from ballast.keeper.planner import gas_quote
-from ballast.keeper.sender import SendSettings
 from ballast.keeper.sent import Sent
 from ballast.keeper.settings import Options
 from ballast.keeper.store import open_store
+from ballast.keeper.takeover import gas_quote
 from ballast.keeper.view import BlockView
 from ballast.mirror import BPS, WAD, Book, Reader
 from ballast.node import Node

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from eth_typing import HexStr
 
-from ballast.keeper import claims, sender
+from ballast.keeper import claims, costs
+from ballast.keeper.costs import SendSettings
 from ballast.keeper.keeper import Pace
 from ballast.keeper.rpc import Rpc
-from ballast.keeper.sender import SendSettings
 from ballast.keeper.turns import LAST, PATIENCE
 from ballast.signing import account_id
 from tests.support import flaky_rpc
@@ -272,7 +272,7 @@ def test_a_batch_that_is_too_heavy_goes_in_halves(
 ) -> None:
     hand = take(market, tmp_path)
     market.report({1: 90_000 * WAD})
-    monkeypatch.setattr(sender, "MAX_GAS", 330_000)
+    monkeypatch.setattr(costs, "MAX_GAS", 330_000)
     made = hand.keeper.step()
     assert made is not None
     assert made.bankrupt == 3

@@ -21,7 +21,7 @@ def test_postgres(postgres: str, anvil_url: str) -> None:  # noqa: F811, the fix
     site.sender = site.start()
     site.mine()
     assert site.outcomes() == [(0, "mined", "done"), (1, "mined", "done")]
-    row = site.sender.rows()[0]
+    row = site.sender.history.rows()[0]
     assert row.max_fee > first.max_fee > 10**9
     # A second row with a nonce that is held cannot be.
     make_transient(row)

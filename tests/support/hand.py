@@ -6,11 +6,12 @@ from pathlib import Path
 
 from eth_account.signers.local import LocalAccount
 
+from ballast.keeper.costs import SendSettings
 from ballast.keeper.keeper import Keeper, Pace
-from ballast.keeper.planner import PlanSettings
-from ballast.keeper.sender import Sender, SendSettings
+from ballast.keeper.sender import Sender
 from ballast.keeper.sent import Sent
 from ballast.keeper.settings import KeeperSettings, assemble
+from ballast.keeper.situation import PlanSettings
 from ballast.keeper.store import Store, open_store
 from ballast.record import Record
 from ballast.signing import account_id, key_from_label
@@ -54,7 +55,7 @@ class Hand:
         return sender
 
     def rows(self) -> list[Sent]:
-        return self.sender.rows()
+        return self.sender.history.rows()
 
     def outcomes(self, kind: str) -> list[str]:
         return [row.outcome for row in self.rows() if row.kind == kind]

@@ -13,8 +13,9 @@ from ballast.abi import checksum
 from ballast.build import compile_file
 from ballast.contract import Interface
 from ballast.keeper.actions import Action, Kind
+from ballast.keeper.costs import SendSettings
 from ballast.keeper.rpc import Head, Rpc
-from ballast.keeper.sender import Sender, SendSettings
+from ballast.keeper.sender import Sender
 from ballast.keeper.store import open_store
 from ballast.keeper.trial import Trial
 from ballast.signing import key_from_label
@@ -118,8 +119,8 @@ class Site:
 
     def outcomes(self) -> list[tuple[int, str, str]]:
         """Nonce, state and outcome of every row."""
-        return [(row.nonce, row.state, row.outcome) for row in self.sender.rows()]
+        return [(row.nonce, row.state, row.outcome) for row in self.sender.history.rows()]
 
     def what(self) -> list[str]:
         """What has happened since the last call."""
-        return [event.what for event in self.sender.events()]
+        return [event.what for event in self.sender.history.events()]

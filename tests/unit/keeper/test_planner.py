@@ -20,7 +20,9 @@ from ballast.keeper.actions import (
     Kind,
     halves,
 )
-from ballast.keeper.planner import Batch, Plan, PlanSettings, Situation, plan, terms
+from ballast.keeper.planner import Plan, plan
+from ballast.keeper.situation import Batch, PlanSettings, Situation
+from ballast.keeper.takeover import terms
 from tests.support.world import (
     KEEPER,
     OWNER,

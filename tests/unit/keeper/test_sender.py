@@ -13,9 +13,9 @@ import pytest
 
 from ballast.errors import NodeError, NodeRefused, Reverted
 from ballast.keeper.actions import Kind
+from ballast.keeper.costs import GAS_SPARE, NotSent
 from ballast.keeper.history import DAY, HOUR
 from ballast.keeper.rpc import Rpc
-from ballast.keeper.sender import GAS_SPARE, NotSent
 from ballast.keeper.trial import Outraced
 from tests.support import flaky_rpc
 from tests.support.job import ETHER, SETTINGS, Site
@@ -37,7 +37,7 @@ def test_an_action_is_done_and_becomes_final(site: Site) -> None:
     site.mine()
     assert site.outcomes() == [(0, "mined", "done")]
     assert site.done(1)
-    spent = site.sender.spent(HOUR)
+    spent = site.sender.history.spent(HOUR)
     assert spent == 10 * ETHER - site.rpc.balance(site.key.address)
     site.mine(12)
     assert site.outcomes() == [(0, "final", "done")]
@@ -69,10 +69,10 @@ def test_the_same_is_not_sent_twice(site: Site) -> None:
     with pytest.raises(NotSent, match="under way"):
         site.sender.send(action, gas, site.head())
     mined_at = site.head().number + 1
-    assert [row.key for row in site.sender.busy(mined_at)] == [action.key]
+    assert [row.key for row in site.sender.history.busy(mined_at)] == [action.key]
     site.mine()
-    assert [row.key for row in site.sender.busy(mined_at - 1)] == [action.key]
-    assert site.sender.busy(mined_at) == []
+    assert [row.key for row in site.sender.history.busy(mined_at - 1)] == [action.key]
+    assert site.sender.history.busy(mined_at) == []
 
 
 def test_a_stuck_transaction_is_sent_with_higher_fees(site: Site) -> None:
@@ -81,13 +81,13 @@ def test_a_stuck_transaction_is_sent_with_higher_fees(site: Site) -> None:
     assert site.what() == ["sent"]
     site.pass_by(1)
     assert site.what() == ["bumped"]
-    (bumped,) = site.sender.rows()
+    (bumped,) = site.sender.history.rows()
     assert len(bumped.hashes) == 2
     assert bumped.max_fee >= row.max_fee * 5 // 4
     assert bumped.tip >= row.tip * 5 // 4
     site.mine()
     assert site.outcomes() == [(0, "mined", "done")]
-    assert site.sender.rows()[0].bumps == 1
+    assert site.sender.history.rows()[0].bumps == 1
 
 
 def test_a_fee_that_a_block_has_outgrown_is_raised_at_once(site: Site) -> None:
@@ -104,7 +104,7 @@ def test_fees_end_at_the_bound(site: Site) -> None:
     site.do(site.action(1))
     for _ in range(4):
         site.pass_by(3)
-    (row,) = site.sender.rows()
+    (row,) = site.sender.history.rows()
     assert row.bumps == 1
     assert 3 * GWEI < row.max_fee <= 4 * GWEI < row.max_fee * 113 // 100
     site.rpc.ask("anvil_setNextBlockBaseFeePerGas", hex(20 * GWEI))
@@ -131,14 +131,14 @@ def test_a_stuck_transaction_that_has_become_useless_makes_room(site: Site) -> N
     site.do(site.action(1))
     site.do(site.action(2))
     site.rivals("work", 1)
-    site.rpc.ask("anvil_dropTransaction", site.sender.rows()[0].hashes[0])
+    site.rpc.ask("anvil_dropTransaction", site.sender.history.rows()[0].hashes[0])
     site.rpc.ask("anvil_mine", "0x1")
     assert site.done(1)
     site.check()
     assert site.what() == ["sent", "sent", "cancelled", "resent"]
     site.mine()
     assert site.outcomes() == [(0, "mined", "cancelled"), (1, "mined", "done")]
-    first = site.sender.rows()[0]
+    first = site.sender.history.rows()[0]
     assert (first.gas_used, first.reason) == (21_000, "waterfall: account solvent")
 
 
@@ -169,7 +169,7 @@ def test_transactions_dropped_from_the_pool_are_sent_again(site: Site) -> None:
     assert site.what()[:3] == ["sent", "sent", "resent"]
     site.mine()
     assert site.outcomes() == [(0, "mined", "done"), (1, "mined", "done")]
-    assert site.sender.rows()[0].hashes == first.hashes
+    assert site.sender.history.rows()[0].hashes == first.hashes
 
 
 def test_what_somebody_else_has_done_is_not_sent(site: Site) -> None:
@@ -179,7 +179,7 @@ def test_what_somebody_else_has_done_is_not_sent(site: Site) -> None:
         site.trial.needed(site.action(1))
     with pytest.raises(Reverted, match="margin: liquidator below initial"):
         site.trial.needed(site.action(1, "refuse"))
-    assert site.sender.rows() == []
+    assert site.sender.history.rows() == []
 
 
 def test_outraced_within_the_block(site: Site) -> None:
@@ -187,7 +187,7 @@ def test_outraced_within_the_block(site: Site) -> None:
     site.rivals("work", 1)  # pays more: it comes first
     site.mine()
     assert site.outcomes() == [(0, "mined", "outraced")]
-    assert site.sender.rows()[0].reason == "waterfall: account solvent"
+    assert site.sender.history.rows()[0].reason == "waterfall: account solvent"
 
 
 def test_what_comes_to_nothing_again_and_again_is_left(site: Site) -> None:
@@ -219,7 +219,7 @@ def test_out_of_gas_is_tried_with_more(site: Site) -> None:
 
 def test_a_nonce_used_by_another_of_the_signers_transactions(site: Site) -> None:
     site.do(site.action(1))
-    site.rpc.ask("anvil_dropTransaction", site.sender.rows()[0].hashes[0])
+    site.rpc.ask("anvil_dropTransaction", site.sender.history.rows()[0].hashes[0])
     # The same key in other hands.
     site.rpc.ask("anvil_impersonateAccount", site.key.address)
     transfer = {"from": site.key.address, "to": site.rival, "nonce": "0x0"}
@@ -261,13 +261,13 @@ def test_no_more_is_spent_than_allowed(site: Site) -> None:
     assert refusal.value.why == "budget"
     site.mine()
     # What was set aside but not used is there again.
-    assert site.sender.spent(HOUR) < cost
+    assert site.sender.history.spent(HOUR) < cost
     site.do(site.action(3), gas)
     site.mine()
-    assert 0 < site.sender.spent(DAY) < 2 * cost
+    assert 0 < site.sender.history.spent(DAY) < 2 * cost
     site.clock += HOUR + 1
-    assert site.sender.spent(HOUR) == 0
-    assert site.sender.spent(DAY) > 0
+    assert site.sender.history.spent(HOUR) == 0
+    assert site.sender.history.spent(DAY) > 0
 
 
 def test_a_crash_finds_half_of_the_budget(site: Site) -> None:
