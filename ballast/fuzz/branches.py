@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ballast.model.market import PENDING, STALE
 
 if TYPE_CHECKING:
-    from ballast.fuzz.twin import Twin
+    from ballast.fuzz.pair import Pair
 
 BRANCHES = (
     "insurance cap hit",
@@ -30,7 +30,7 @@ BRANCHES = (
 
 
 class Branches:
-    """Counts; `state` looks at a twin after every call, the others after calls of their kind."""
+    """Counts; `state` looks at a pair after every call, the others after calls of their kind."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -44,31 +44,31 @@ class Branches:
         assert branch in BRANCHES, branch
         self.counts[branch] += 1
 
-    def state(self, twin: Twin) -> None:
+    def state(self, pair: Pair) -> None:
         """What shows in the state after a call."""
-        state = twin.model.state
+        state = pair.model.state
         for number, group in state.groups.items():
             if group.shortfall < self._shortfalls.get(number, 0):
                 self.fired("shortfall paid down")
             self._shortfalls[number] = group.shortfall
             if len(group.allotted) > 1:
                 self.fired("claims waiting and shared")
-        if twin.holdings.conversions > self._conversions:
+        if pair.holdings.conversions > self._conversions:
             self.fired("bucket id retired and converted")
-        self._conversions = twin.holdings.conversions
+        self._conversions = pair.holdings.conversions
         for market in state.markets.values():
             if market.fixed_block == state.block and market.fixed.status & PENDING:
                 self.fired("breaker waiting")
 
-    def liquidated(self, twin: Twin, account: bytes, was_bankrupt: bool) -> None:
+    def liquidated(self, pair: Pair, account: bytes, was_bankrupt: bool) -> None:
         """After a liquidation."""
         if was_bankrupt:
             self.fired("take-over of a bankrupt account with insurance")
-        self._stale_leg(twin, account)
+        self._stale_leg(pair, account)
 
-    def deleveraged(self, twin: Twin, account: bytes) -> None:
+    def deleveraged(self, pair: Pair, account: bytes) -> None:
         """After a call of `deleverage`, which the model has made, too."""
-        state = twin.model.state
+        state = pair.model.state
         record = state.last_waterfall
         if record is None:
             return
@@ -79,7 +79,7 @@ class Branches:
         if account in self._hit:
             self.fired("counterparty bankrupt in turn")
         self._hit.update(loss.account for loss in record.losses if loss.lost > 0)  # type: ignore[misc]
-        self._stale_leg(twin, account)
+        self._stale_leg(pair, account)
         if record.shortfall:
             self.fired("shortfall written")
         for leg in record.legs:
@@ -97,7 +97,7 @@ class Branches:
         if sum(state.equity(other) < 0 for other in state.accounts) >= 1 + bankrupt:
             self.fired("several accounts bankrupt at once")
 
-    def _stale_leg(self, twin: Twin, account: bytes) -> None:
-        state = twin.model.state
+    def _stale_leg(self, pair: Pair, account: bytes) -> None:
+        state = pair.model.state
         if any(state.quote(m).status & STALE for m in state.seen(account).legs):
             self.fired("stale leg beside fresh ones")

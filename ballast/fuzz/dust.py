@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from ballast.mirror import CLAIMS_KEY
+
 WAD = 10**18
-CLAIMS_KEY = 1 << 64
 
 
 @dataclass

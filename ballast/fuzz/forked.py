@@ -24,10 +24,10 @@ from ballast.fuzz.found import SHRINK_SECONDS, case_of
 from ballast.fuzz.history import History, read
 from ballast.fuzz.replay import Case, Cast
 from ballast.fuzz.signer import Signer
-from ballast.fuzz.twin import owner_of
 from ballast.fuzz.wiring import WalletRevm, Wiring, wire
 from ballast.node import Node
 from ballast.record import Record
+from ballast.signing import owner_of
 
 FIRST_PRICE = 1_000 * 10**18
 """Of a market that never had a price."""

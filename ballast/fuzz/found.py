@@ -22,8 +22,8 @@ from ballast.fork import capture
 from ballast.fuzz.arena import Finding
 from ballast.fuzz.replay import Case, Cast, Stage, play, selected, was_refused
 from ballast.fuzz.tape import Step
-from ballast.fuzz.twin import account_of
 from ballast.fuzz.wiring import WalletRevm
+from ballast.signing import account_id
 
 SHRINK_SECONDS = 60.0
 SHOWN = 12
@@ -204,7 +204,7 @@ def _named(stage: Stage, trace: list[Step]) -> Iterator[str]:
     for step in trace:
         if step[0] == "send":
             _, sender, to, data, _ = stage.meant(step)
-            yield account_of(sender).hex()
+            yield account_id(sender).hex()
             raw = bytes.fromhex(data)
             function = selected(stage.contract(to), raw)
             if function is not None:

@@ -26,8 +26,9 @@ from ballast.fuzz import probes
 from ballast.fuzz.adopt import adopt, observe
 from ballast.fuzz.arena import Arena, Finding
 from ballast.fuzz.tape import Step
-from ballast.fuzz.twin import KEYS, Twin, owner_of
+from ballast.fuzz.twin import KEYS, Twin
 from ballast.fuzz.wiring import WalletRevm
+from ballast.signing import owner_of
 
 EVERY = 50
 """Calls from one full comparison to the next; the last one is at the end."""

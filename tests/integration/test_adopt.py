@@ -30,7 +30,7 @@ def adopted(twin: Twin) -> Adopted:
     accounts = [*twin.accounts, account_id(KEEPER)]
     new = adopt(world.chain, world.vault, world.clearing, world.token, accounts)
     assert new.clearing.violations([dict.fromkeys(world.markets, 10**9)]) == []
-    twin.model, twin.dust = new.clearing, Dust(shares=twin.dust.shares)
+    twin.model.state, twin.dust = new.clearing.state, Dust(shares=twin.dust.shares)
     new.pass_on(twin.dust)
     twin.compare()
     twin.comparison.views()
@@ -62,16 +62,16 @@ def test_random_state_goes_on() -> None:
         walk.step()
         if step % 40:
             continue
-        before, bound = walk.twin.model, 2 * walk.twin.dust.equity()
+        before, bound = walk.twin.model.state, 2 * walk.twin.dust.equity()
         new = adopted(walk.twin)
         state = new.clearing.state
-        assert exact(state) == exact(before.state)
+        assert exact(state) == exact(before)
         for number, group in state.groups.items():
-            left = before.state.groups[number].allowance.left(state.now)
+            left = before.groups[number].allowance.left(state.now)
             assert abs(group.allowance.left(state.now) - left) <= bound * QUOTE_ONE
             drawn |= left < group.allowance.cap_quote * QUOTE_ONE
         for number, market in state.markets.items():
-            left = before.state.markets[number].allowance.left(state.now)
+            left = before.markets[number].allowance.left(state.now)
             assert abs(market.allowance.left(state.now) - left) <= bound * QUOTE_ONE
         assert all(0 <= left < 10**7 for left in new.left_over.values())
         legs = [leg for market in state.markets.values() for leg in market.legs.values()]

@@ -8,6 +8,7 @@ from typing import Any
 from ballast import model
 from ballast.fuzz import twin
 from ballast.fuzz.arena import Arena
+from ballast.fuzz.pair import Observation
 from ballast.fuzz.tape import TapedRevm
 from tests.support.oracles import MockOracles
 from tests.support.world import DONOR, GUARDIAN, KEEPER, OWNER, VENUE, World
@@ -32,7 +33,7 @@ class Twin(twin.Twin):
         """What the oracle says from now on."""
         self.observed([self._report(market, price, status)])
 
-    def _report(self, market: int, price: int, status: int = 0) -> twin.Observation:
+    def _report(self, market: int, price: int, status: int = 0) -> Observation:
         self.arena.oracles.set_price(market, price, status)
         return market, price, self.chain.timestamp, status
 

@@ -10,8 +10,7 @@ from ballast.fuzz.dice import Dice
 from ballast.fuzz.plays.bad_reports import STRANGER
 from ballast.fuzz.rules.orders import Signed
 from ballast.fuzz.signer import high_s
-from ballast.fuzz.twin import owner_of
-from ballast.signing import Domain
+from ballast.signing import Domain, owner_of
 
 if TYPE_CHECKING:
     from ballast.fuzz.plays.ordering import Match, Ordering

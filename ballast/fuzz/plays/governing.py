@@ -11,8 +11,9 @@ from ballast.fuzz.dice import Dice
 from ballast.fuzz.dust import WAD
 from ballast.fuzz.plays.staking import DAY, Staking
 from ballast.fuzz.plays.trading import Action
-from ballast.fuzz.twin import Twin, account_of, owner_of
+from ballast.fuzz.twin import Twin
 from ballast.model import MarketParams as ExactParams
+from ballast.signing import account_id, owner_of
 
 ZERO = "0x" + "00" * 20
 NOT_OWNER = "ownable: caller is not the owner"
@@ -342,7 +343,7 @@ class Governing(Staking):
             expiry = twin.clearing.view.operator_expiry(owner, operator)
             self.operators[owner, operator] = int(expiry)
         may = self.operators[owner, operator] > twin.chain.timestamp
-        liquidator = account_of(owner)
+        liquidator = account_id(owner)
         weak = [who for who in self.weak() if who != liquidator and twin.markets_of(who)]
         if not may:
             twin.must_refuse(

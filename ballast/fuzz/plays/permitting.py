@@ -14,8 +14,8 @@ from ballast.fuzz.plays.trading import Action
 from ballast.fuzz.rules.orders import NOBODY, OrderRules, Signed
 from ballast.fuzz.rules.permits import Permit
 from ballast.fuzz.signer import Signer, high_s
-from ballast.fuzz.twin import Twin, owner_of
-from ballast.signing import Domain, Order, order_digest
+from ballast.fuzz.twin import Twin
+from ballast.signing import Domain, Order, order_digest, owner_of
 
 FOREVER = 2**64 - 1
 MOST_RESTING = 12

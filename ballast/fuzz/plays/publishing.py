@@ -8,11 +8,12 @@ from typing import Any
 from ballast.errors import Reverted
 from ballast.fuzz.desk import PUBLISHERS, Desk, Parcel
 from ballast.fuzz.dice import Dice
+from ballast.fuzz.pair import Observation
 from ballast.fuzz.plays.bad_reports import STRANGER, spoil
 from ballast.fuzz.plays.governing import NOT_OWNER, Governing
 from ballast.fuzz.plays.trading import Action
 from ballast.fuzz.rules.signed_prices import BPS
-from ballast.fuzz.twin import Observation, Twin
+from ballast.fuzz.twin import Twin
 from ballast.fuzz.wiring import Wiring
 from ballast.model.exact import QUOTE_ONE
 from ballast.model.market import STALE

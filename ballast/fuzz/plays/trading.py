@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from ballast.fuzz.dice import Dice
 from ballast.fuzz.dust import WAD
-from ballast.fuzz.twin import Observation, Twin
+from ballast.fuzz.pair import Observation
+from ballast.fuzz.twin import Twin
 from ballast.model.exact import QUOTE_ONE
 from ballast.model.market import PENDING, STALE
 
