@@ -19,7 +19,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
-from ballast.keeper.store import StoreError
+from ballast.databases import StoreError
 from ballast.relay import facts, history, shapes
 from ballast.relay.limits import Gate, Rate
 from ballast.relay.refusal import STATUS, Refusal

@@ -18,8 +18,8 @@ from typing import Any
 
 import structlog
 
+from ballast.databases import StoreError
 from ballast.errors import NodeError, SigningError
-from ballast.keeper.store import StoreError
 from ballast.mirror import Account
 from ballast.relay import facts
 from ballast.relay.book import NOTHING_TO_REDUCE, Book, Match, Uncrossed

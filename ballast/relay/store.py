@@ -9,9 +9,9 @@ acknowledged, and facts up to some whole block (`heads`), from which it goes on.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -31,9 +31,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
-    create_engine,
     delete,
-    event,
     func,
     insert,
     or_,
@@ -44,8 +42,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from ballast.keeper.sent import Amount
-from ballast.keeper.store import StoreError
+from ballast.databases import Amount, StoreError, begin, open_engine, read
 from ballast.relay.kept import Kept, Status
 from ballast.signing import Order, SignedOrder
 
@@ -232,10 +229,8 @@ class RelayStore:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        try:
-            metadata.create_all(engine)
-        except SQLAlchemyError as error:
-            raise StoreError(f"the database fails: {error}") from error
+        with begin(engine) as connection:
+            metadata.create_all(connection)
         self.writer = Writer(engine)
 
     def close(self) -> None:
@@ -361,31 +356,15 @@ class RelayStore:
         with self._read() as connection:
             return [Fact(*row) for row in connection.execute(asked)]
 
-    @contextmanager
-    def _read(self) -> Iterator[Connection]:
-        try:
-            with self.engine.connect() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise StoreError(f"the database fails: {error}") from error
+    def _read(self) -> AbstractContextManager[Connection]:
+        return read(self.engine)
 
 
 def open_relay_store(url: str) -> RelayStore:
     """Open a database by its SQLAlchemy address, making its tables where there are none. Raises
     `StoreError`."""
-    try:
-        engine = create_engine(url, pool_size=20)
-    except (SQLAlchemyError, ImportError, TypeError) as error:
-        raise StoreError(f"no database can be opened by this address: {error}") from error
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _tune_sqlite)
-    return RelayStore(engine)
-
-
-def _tune_sqlite(connection: Any, _: Any) -> None:
     # FULL: an order that was acknowledged outlives the machine, not the process alone.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
-        connection.execute(f"PRAGMA {pragma}")
+    return RelayStore(open_engine(url, "FULL", pool_size=20))
 
 
 _UPDATE = (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ballast.keeper.store import StoreError
+from ballast.databases import StoreError
 from ballast.relay.kept import Kept, Status
 from ballast.relay.store import ChainWrite, Fact, RelayStore, open_relay_store
 from ballast.signing import Order, SignedOrder
