@@ -22,7 +22,7 @@ class OpenOrders:
         self._store = store
         self._by_hash: dict[bytes, Kept] = {}
         self._by_account: dict[bytes, dict[bytes, Kept]] = defaultdict(dict)
-        self._expiries: list[tuple[int, int, Kept]] = []
+        self._expiries: list[tuple[int, bytes]] = []
         self._sequence = 0
 
     def load(self) -> None:
@@ -91,7 +91,7 @@ class OpenOrders:
         """Add an open order."""
         self._by_hash[kept.hash] = kept
         self.count(kept)
-        heapq.heappush(self._expiries, (kept.order.expiry, kept.sequence, kept))
+        heapq.heappush(self._expiries, (kept.order.expiry, kept.hash))
 
     def drop(self, kept: Kept) -> None:
         """Take an order out; nothing where it is not in."""
@@ -102,7 +102,7 @@ class OpenOrders:
         """An open order that expires before `now` (Unix seconds), which the caller closes; None
         where there is no more."""
         while self._expiries and self._expiries[0][0] < now:
-            _, _, kept = heapq.heappop(self._expiries)
-            if kept.hash in self._by_hash:
-                return kept
+            _, order_hash = heapq.heappop(self._expiries)
+            if order_hash in self._by_hash:
+                return self._by_hash[order_hash]
         return None

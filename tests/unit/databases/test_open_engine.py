@@ -30,7 +30,7 @@ def test_a_keepers_commit_outlives_its_process_a_relays_the_machine(tmp_path: Pa
     orders = open_relay_store(f"sqlite:///{tmp_path}/relay.db")
     assert tuned(chain.engine) == ("wal", NORMAL, 5_000)
     assert tuned(orders.engine) == ("wal", FULL, 5_000)
-    assert (chain.engine.pool.size(), orders.engine.pool.size()) == (5, 20)  # type: ignore[attr-defined]
+    assert (chain.engine.pool.size(), orders.engine.pool.size()) == (5, 20)
     chain.close()
     orders.close()
 
