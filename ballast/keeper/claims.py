@@ -31,8 +31,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from ballast.databases import StoreError, begin
 from ballast.keeper.rpc import Head
-from ballast.keeper.store import StoreError, begin, metadata
+from ballast.keeper.store import metadata
 
 LEASE_SECONDS = 120
 """Of the chain's time. Workers take turns at blocks, and each renews when its turn comes."""

@@ -27,12 +27,13 @@ from ballast import contracts, indexer, mirror
 from ballast.abi import Event, Function, checksum
 from ballast.columns import Columns
 from ballast.contract import Contract, Interface
+from ballast.databases import StoreError
 from ballast.errors import BallastError, ConfigError, NodeError
 from ballast.indexed import Changes, IndexerError
 from ballast.indexer import Indexer
 from ballast.keeper.blocks import Block, Entry, Header, Transaction
 from ballast.keeper.source import Moved, RawBlock, RawTransaction, Source
-from ballast.keeper.store import KEPT_EMPTY_BLOCKS, Store, StoreError
+from ballast.keeper.store import KEPT_EMPTY_BLOCKS, Store
 from ballast.keeper.view import BlockView
 from ballast.mirror import Book, Reader
 from ballast.node import Node

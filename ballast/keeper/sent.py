@@ -11,11 +11,11 @@ A row is written before its transaction leaves, so nothing is out there that is 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import JSON, Index, String, Text, TypeDecorator, text
+from sqlalchemy import JSON, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from ballast.databases import Amount
 from ballast.keeper.store import Base
 
 
@@ -45,19 +45,6 @@ class Outcome(StrEnum):
 
 PENDING = (State.SIGNED, State.SENT)
 WATCHED = (*PENDING, State.MINED)
-
-
-class Amount(TypeDecorator[int]):
-    """An integer of any size, as decimal digits."""
-
-    impl = String(80)
-    cache_ok = True
-
-    def process_bind_param(self, value: int | None, dialect: Any) -> str | None:
-        return None if value is None else str(value)
-
-    def process_result_value(self, value: str | None, dialect: Any) -> int | None:
-        return None if value is None else int(value)
 
 
 _HOLDS_NONCE = "state NOT IN ('lost', 'dropped')"

@@ -12,7 +12,7 @@ second one is noticed at its first block.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -27,20 +27,17 @@ from sqlalchemy import (
     Select,
     String,
     Table,
-    create_engine,
     delete,
-    event,
     func,
     insert,
     select,
 )
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from ballast.chain import Log
-from ballast.errors import BallastError
+from ballast.databases import StoreError, begin, open_engine
 from ballast.keeper.blocks import Block, Header
 
 
@@ -88,10 +85,6 @@ KEPT_CHECKPOINTS = 4
 _ATTEMPTS = 8
 _READ_AT_ONCE = 20_000
 _TOPIC = 32
-
-
-class StoreError(BallastError):
-    """The database cannot be used, or is another's."""
 
 
 @dataclass(frozen=True)
@@ -232,31 +225,11 @@ class Store:
         return begin(self.engine)
 
 
-@contextmanager
-def begin(engine: Engine) -> Iterator[Connection]:
-    """One database transaction. Raises `StoreError`."""
-    try:
-        with engine.begin() as connection:
-            yield connection
-    except SQLAlchemyError as error:
-        raise StoreError(f"the database fails: {error}") from error
-
-
 def open_store(url: str) -> Store:
-    """Open a database by its SQLAlchemy address (`sqlite:///keeper.db`, `postgresql://...`), making
-    its tables where there are none. Raises `StoreError`."""
-    try:
-        engine = create_engine(url)
-    except (SQLAlchemyError, ImportError) as error:
-        raise StoreError(f"no database can be opened by this address: {error}") from error
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _tune_sqlite)
-    return Store(engine)
-
-
-def _tune_sqlite(connection: Any, _: Any) -> None:
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
-        connection.execute(f"PRAGMA {pragma}")
+    """Open a database by its SQLAlchemy address, making its tables where there are none. Raises
+    `StoreError`."""
+    # NORMAL: what a power cut loses is read from the chain again.
+    return Store(open_engine(url, "NORMAL"))
 
 
 def _block_row(block: Block) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -19,10 +18,11 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 
-from ballast.keeper.store import StoreError
+from ballast.databases import StoreError
 from ballast.relay import facts, history, shapes
+from ballast.relay.check import check_listed
 from ballast.relay.limits import Gate, Rate
-from ballast.relay.refusal import STATUS, Refusal
+from ballast.relay.refusal import STATUS, Refusal, database_fails
 from ballast.relay.relay import Relay
 from ballast.relay.stream import Listener
 
@@ -107,20 +107,20 @@ def _add_orders(app: FastAPI, relay: Relay) -> None:
             signed = asked.signed()
         except ValueError as error:
             raise _bad_field(str(error)) from error
-        kept, is_new = await relay.place(signed)
+        kept, is_new = await relay.intake.place(signed)
         return JSONResponse(kept.told(), 201 if is_new else 200)
 
     @app.get("/api/orders/{order_hash}", responses=READING)
     async def read_order(order_hash: OrderHash) -> shapes.OrderOut:
         """An order and what has become of it."""
-        kept = await relay.find(bytes.fromhex(order_hash[2:]))
+        kept = await relay.orders.find(bytes.fromhex(order_hash[2:]))
         return shapes.OrderOut(**kept.told())
 
     @app.delete("/api/orders/{order_hash}", responses=WRITING)
     async def cancel_order(order_hash: OrderHash, asked: shapes.CancelIn) -> shapes.OrderOut:
         """Take an order off the book. Only a cancel on chain is binding."""
         signature = bytes.fromhex(asked.signature[2:])
-        kept = await relay.cancel(bytes.fromhex(order_hash[2:]), signature)
+        kept = await relay.intake.cancel(bytes.fromhex(order_hash[2:]), signature)
         return shapes.OrderOut(**kept.told())
 
 
@@ -128,14 +128,15 @@ def _add_markets(app: FastAPI, relay: Relay) -> None:
     @app.get("/api/book/{market}", responses=READING)
     async def read_book(market: MarketId, depth: Depth = 50) -> shapes.BookOut:
         """A market's best levels."""
-        return shapes.BookOut(**relay.told_book(market, depth))
+        check_listed(market, relay.terms)
+        return shapes.BookOut(**relay.books.of(market).told(depth))
 
     @app.get("/api/trades/{market}", responses=READING)
     def read_trades(
         market: MarketId, limit: Limit = 100, before: Before = None
     ) -> shapes.TradesOut:
         """Fills on chain, newest first."""
-        relay.require_market(market)
+        check_listed(market, relay.terms)
         found = relay.store.facts_of_market((facts.FILL,), market, limit, _position(before))
         trades = [shapes.Trade(**history.trade_of(fact)) for fact in found]
         return shapes.TradesOut(trades=trades, next=_next([f.id for f in found], limit))
@@ -154,9 +155,8 @@ def _add_markets(app: FastAPI, relay: Relay) -> None:
         to: Time = None,
     ) -> shapes.CandlesOut:
         """Open, high, low, close and volume of intervals, oldest first."""
-        relay.require_market(market)
-        now = max(int(time.time()), relay.terms.head.timestamp)
-        last = now if to is None else to
+        check_listed(market, relay.terms)
+        last = relay.terms.now if to is None else to
         first = last - DEFAULT_CANDLES * interval if from_ is None else from_
         first = max(first, last - history.MOST_CANDLES * interval)
         made = history.candles(relay.store, market, interval, first, last, of)
@@ -169,8 +169,8 @@ def _add_accounts(app: FastAPI, relay: Relay) -> None:
     async def read_account(account: AccountId) -> shapes.AccountOut:
         """An account's money, margin and positions."""
         name = bytes.fromhex(account[2:])
-        await relay.account(name)
-        return shapes.AccountOut(**relay.told_account(name))
+        await relay.accounts.ask(name)
+        return shapes.AccountOut(**relay.accounts.told(name))
 
     @app.get("/api/accounts/{account}/orders", responses=READING)
     def read_orders(
@@ -183,7 +183,7 @@ def _add_accounts(app: FastAPI, relay: Relay) -> None:
         name = bytes.fromhex(account[2:])
         sequence = None if before is None else int(before)
         found = relay.store.orders_of(name, status == "open", limit, sequence)
-        told = [relay.orders.get(kept.hash, kept).told() for kept in found]
+        told = [relay.orders.latest(kept).told() for kept in found]
         orders = [shapes.OrderOut(**order) for order in told]
         return shapes.OrdersOut(
             orders=orders, next=_next([str(kept.sequence) for kept in found], limit)
@@ -205,7 +205,7 @@ def _add_accounts(app: FastAPI, relay: Relay) -> None:
     ) -> shapes.ForcedClosesOut:
         """What was closed of an account against its will, newest first."""
         name = bytes.fromhex(account[2:])
-        now = await relay.account(name)
+        now = await relay.accounts.ask(name)
         rows = await asyncio.to_thread(history.forced_closes, relay.store, name, now)
         page = _after(rows, before, limit)
         closes = [shapes.ForcedClose(**row) for row in page]
@@ -219,7 +219,7 @@ def _add_accounts(app: FastAPI, relay: Relay) -> None:
     ) -> shapes.FundingOut:
         """What an account paid or got for holding its positions, newest first."""
         name = bytes.fromhex(account[2:])
-        now = await relay.account(name)
+        now = await relay.accounts.ask(name)
         rows = await asyncio.to_thread(history.funding, relay.store, name, now, relay.terms)
         page = _after(rows, before, limit)
         paid = [shapes.Funding(**row) for row in page]
@@ -274,7 +274,7 @@ async def _obey(relay: Relay, listener: Listener, text: str) -> dict[str, Any]:
         if not isinstance(channel, str):
             raise _bad_field("channels: strings")
         if operation == "subscribe":
-            await relay.listen(listener, channel)
+            await relay.channels.listen(listener, channel)
         else:
             relay.hub.unsubscribe(listener, channel)
     return {"op": "subscribed", "channels": sorted(listener.channels)}
@@ -310,7 +310,7 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(StoreError)
     async def no_database(_: Request, error: StoreError) -> JSONResponse:
         _log.error("database", error=str(error))
-        return _answer(Refusal("overloaded", "the database fails", "try again later", 5))
+        return _answer(database_fails())
 
     @app.exception_handler(Exception)
     async def internal(_: Request, error: Exception) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""One market's book: price, then time. Nothing but arithmetic; it knows no chain and no clock.
+"""The markets' books: price, then time. Nothing but arithmetic; they know no chain and no clock.
 
 An order stays at its place while parts of it are in flight, so that what comes back after a failed
 match has lost nothing. After every change `uncross` takes the pairs that meet: of two orders the
@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from ballast.relay.kept import Kept
 
@@ -86,8 +87,8 @@ class _Side:
 
 
 class Book:
-    """`seq` counts changes; `dirty` holds the levels (is it a bid, price) changed since `levels`
-    were last read out by the stream."""
+    """One market's. `seq` counts changes; `dirty` holds the levels (is it a bid, price) changed
+    since `take_changes` was last called."""
 
     def __init__(self, market: int, reducible: Reducible) -> None:
         self.market = market
@@ -137,6 +138,23 @@ class Book:
                 if len(found) == depth:
                     break
         return found
+
+    def told(self, depth: int) -> dict[str, Any]:
+        """Its best levels, as `/api/book` answers."""
+        return {
+            "market": self.market,
+            "seq": self.seq,
+            "bids": [_level(*level) for level in self.levels(True, depth)],
+            "asks": [_level(*level) for level in self.levels(False, depth)],
+        }
+
+    def take_changes(self) -> tuple[list[list[Any]], list[list[Any]]]:
+        """The bids and the asks that are dirty, as JSON; none is from then on."""
+        changed: dict[bool, list[list[Any]]] = {True: [], False: []}
+        for is_bid, price in sorted(self.dirty):
+            changed[is_bid].append(_level(price, *self.level(is_bid, price)))
+        self.dirty.clear()
+        return changed[True], changed[False]
 
     def would_take(self, order: Kept) -> Kept | None:
         """The order that a new one would meet first."""
@@ -193,6 +211,43 @@ class Book:
             for order in useless:
                 self._drop(order, NOTHING_TO_REDUCE, made)
         return found
+
+
+class Books:
+    """Every market's book, from when it is first asked for."""
+
+    def __init__(self, reducible: Reducible) -> None:
+        self._reducible = reducible
+        self._books: dict[int, Book] = {}
+
+    @property
+    def markets(self) -> list[int]:
+        """Those that have a book."""
+        return list(self._books)
+
+    def of(self, market: int) -> Book:
+        """A market's book."""
+        if market not in self._books:
+            self._books[market] = Book(market, self._reducible)
+        return self._books[market]
+
+    def put(self, order: Kept) -> None:
+        """Add an order to its book; nothing where it is in."""
+        self.of(order.order.market).put(order)
+
+    def remove(self, order: Kept) -> None:
+        """Take an order out of its book; nothing where it is not in."""
+        if order.order.market in self._books:
+            self._books[order.order.market].remove(order)
+
+    def touch(self, order: Kept) -> None:
+        """Note that what is available of an order has changed, where its market has a book."""
+        if order.order.market in self._books:
+            self._books[order.order.market].touch(order)
+
+
+def _level(price: int, size: int, orders: int) -> list[Any]:
+    return [str(price), str(size), orders]
 
 
 def _cross(one: Kept, other: Kept) -> bool:

@@ -27,6 +27,12 @@ def check_time(order: Order, now: int) -> None:
         raise Refusal("expires_too_soon", text, f"leave it at least {LEAST_SECONDS} s")
 
 
+def check_listed(market: int, terms: Terms) -> None:
+    """Raises `Refusal` where there is no such market."""
+    if market not in terms.markets:
+        raise Refusal("unknown_market", f"no market {market}", "see /api/config")
+
+
 def check_market(order: Order, terms: Terms) -> None:
     """Raises `Refusal` where the market does not take the order from anybody."""
     listed = terms.markets.get(order.market)

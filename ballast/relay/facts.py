@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from ballast.abi import Event
 from ballast.keeper.blocks import Block, Transaction
 from ballast.mirror import PLACE_MASK
 from ballast.relay.kept import hexed
-from ballast.relay.store import Fact
 
 FILL = "fill"
 ORDER = "order"
@@ -22,6 +22,33 @@ LIQUIDATED = "liquidated"
 BANKRUPT = "bankrupt"
 FIXING = "fixing"
 PRICE = "price"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something the chain's logs say. `place` orders what is of one block; `account` and `other`
+    are whom it concerns; amounts in `details` are decimal strings, as they are answered."""
+
+    block: int
+    place: int
+    timestamp: int
+    transaction: str
+    kind: str
+    market: int
+    account: bytes | None
+    other: bytes | None
+    details: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Its name in pages."""
+        return f"{self.block}-{self.place}"
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Its place in time."""
+        return self.block, self.place
+
 
 Written = tuple[str, int, bytes | None, bytes | None, dict[str, Any]]
 """Kind, market, account, other, details."""

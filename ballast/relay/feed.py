@@ -1,7 +1,7 @@
 """The thread that talks to the chain: follows it, sends matches, and tells the relay's loop.
 
     node ──> Follower ──> facts, terms, accounts ──┐
-    node <── Matcher <── matches                   ├──> Step ──> Relay.apply (the loop's thread)
+    node <── Matcher <── matches                   ├──> Step ──> Steps.apply (the loop's thread)
                  └────── what became of them ──────┘
 
 The loop never waits for the node: it is handed whole `Step`s. What it asks for (an account it has
@@ -30,12 +30,13 @@ from ballast.keeper.rpc import Head, Rpc
 from ballast.keeper.store import Store
 from ballast.mirror import Account
 from ballast.relay.book import Match
-from ballast.relay.facts import ORDER, PRICE, facts_of
-from ballast.relay.kept import Kept
+from ballast.relay.facts import ORDER, PRICE, Fact, facts_of
 from ballast.relay.matcher import Matcher, Round
-from ballast.relay.store import Fact, RelayStore
+from ballast.relay.store import RelayStore
 from ballast.relay.terms import Listed, Standing, Terms
 
+CHAIN_SECONDS = 5.0
+"""How long the loop waits for what the chain says."""
 STRIDE = 1_000
 """Blocks taken in at once, so that none is left out of what is told."""
 WATCHED = 4_096
@@ -235,7 +236,7 @@ class Feed:
         if blocks and not blocks[-1].is_rewind:
             step.facts += self._price_facts(step.terms)
         if step.rewound is not None:
-            self._store.writer.do(lambda connection: None).result()  # what was told is written
+            self._store.writer.flush()  # what was told is written
             undone = self._store.facts_after([ORDER], step.rewound)
             hashes = {fact.other for fact in undone if fact.other is not None}
             step.unfilled = self._store.filled_at(hashes, step.rewound)
@@ -289,8 +290,3 @@ class Feed:
         function = contracts.interface(contracts.CLEARINGHOUSE).function(name, len(args))
         data = "0x" + function.encode(args).hex()
         return function.decode(self._rpc.call({"to": self._follower.clearinghouse, "data": data}))
-
-
-def known_to(orders: dict[bytes, Kept], store: RelayStore) -> Callable[[bytes], Kept | None]:
-    """A lookup of orders by hash: those that are open, else what the database has."""
-    return lambda order_hash: orders.get(order_hash) or store.order(order_hash)

@@ -14,7 +14,8 @@ from typing import Any
 
 from ballast.mirror import WAD, Account
 from ballast.relay import facts
-from ballast.relay.store import Fact, RelayStore
+from ballast.relay.facts import Fact
+from ballast.relay.store import RelayStore
 from ballast.relay.terms import Terms
 
 POSITIONS = 1_000

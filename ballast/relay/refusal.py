@@ -59,3 +59,13 @@ class Refusal(BallastError):
     def body(self) -> dict[str, Any]:
         """What is answered."""
         return {"error": {"code": self.code, "message": str(self), "hint": self.hint}}
+
+
+def no_answer() -> Refusal:
+    """The chain's word is needed, and there is none."""
+    return Refusal("chain_unavailable", "the node does not answer", "try again", retry_after=5)
+
+
+def database_fails() -> Refusal:
+    """Nothing can be written or read."""
+    return Refusal("overloaded", "the database fails", "try again later", retry_after=5)

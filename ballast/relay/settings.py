@@ -23,10 +23,10 @@ from ballast.node import Node
 from ballast.record import Record
 from ballast.relay.app import make_app
 from ballast.relay.book import MAX_MAKERS
-from ballast.relay.feed import Feed, known_to
-from ballast.relay.kept import Kept
+from ballast.relay.feed import Feed
 from ballast.relay.limits import BODY_BYTES, MESSAGE_BYTES, Limits
 from ballast.relay.matcher import Matcher
+from ballast.relay.orders import OpenOrders
 from ballast.relay.relay import Relay
 from ballast.relay.store import open_relay_store
 from ballast.relay.wallets import Settlement
@@ -67,12 +67,12 @@ def assemble(settings: RelaySettings, key: LocalAccount | None, stack: ExitStack
     domain = Domain(record.chain_id, address)
     settlement = Settlement(rpc, address)
     follower = Follower(Node(settings.url), chain_store, record, also=[contracts.SETTLEMENT])
-    orders: dict[bytes, Kept] = {}
+    orders = OpenOrders(store)
     matcher = None
     if key is not None:
         sender = Sender(rpc, key, chain_store.engine, settings.send)
         trial = Trial(rpc, sender.address)
-        matcher = Matcher(trial, sender, settlement, domain, known_to(orders, store))
+        matcher = Matcher(trial, sender, settlement, domain, orders.lookup)
     symbols = {number: symbol for symbol, number in record.markets.items()}
     feed = Feed(follower, chain_store, rpc, matcher, store, symbols, settings.poll_seconds)
     # Contract wallets are asked from threads of their own, which share no connection.

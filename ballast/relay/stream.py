@@ -11,6 +11,7 @@ import json
 from collections import Counter, defaultdict
 from typing import Any
 
+from ballast.relay.kept import hexed
 from ballast.relay.refusal import Refusal
 
 QUEUE = 512
@@ -102,6 +103,11 @@ class Hub:
             text = message(channel, kind, **content)
             for listener in listeners:
                 listener.send(text)
+
+
+def account_channel(name: bytes) -> str:
+    """The channel of an account's own."""
+    return f"account:{hexed(name)}"
 
 
 def message(channel: str, kind: str, **content: Any) -> str:

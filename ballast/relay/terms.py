@@ -7,6 +7,7 @@ again, and its word is final.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -57,6 +58,11 @@ class Terms:
     head: Header
     markets: Mapping[int, Listed]
     quotes: Mapping[int, Quote]
+
+    @property
+    def now(self) -> int:
+        """The time (Unix seconds): this machine's, or the chain's where that is later."""
+        return max(int(time.time()), self.head.timestamp)
 
     def price(self, market: int) -> int:
         """Quote per base, WAD; 0: none yet."""

@@ -21,12 +21,13 @@ import pytest
 from sqlalchemy import delete
 
 from ballast import contracts
+from ballast.databases import StoreError
 from ballast.errors import ConfigError, NodeError
 from ballast.indexed import IndexerError
 from ballast.keeper import follower as module
 from ballast.keeper import source
 from ballast.keeper.follower import AuditError, Follower, FollowError
-from ballast.keeper.store import Store, StoreError, logs, open_store
+from ballast.keeper.store import Store, logs, open_store
 from ballast.node import Node
 from tests.support import flaky_rpc as flaky
 from tests.support.live import PUBLISHERS, SECOND_GROUP, Live, live

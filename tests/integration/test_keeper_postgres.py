@@ -8,9 +8,10 @@ from pathlib import Path
 import pgserver
 import pytest
 
+from ballast.databases import StoreError
 from ballast.keeper import follower as module
 from ballast.keeper.follower import Follower
-from ballast.keeper.store import StoreError, open_store
+from ballast.keeper.store import open_store
 from tests.support.live import live
 
 pytestmark = pytest.mark.node

@@ -14,9 +14,10 @@ import pgserver
 import pytest
 from sqlalchemy import delete
 
+from ballast.databases import StoreError
 from ballast.keeper.claims import LEASE_SECONDS, Claims, claims
 from ballast.keeper.rpc import Head
-from ballast.keeper.store import StoreError, metadata, open_store
+from ballast.keeper.store import metadata, open_store
 
 ONE, TWO = "0x" + "1" * 40, "0x" + "2" * 40
 A, B, C = (bytes([n]) * 32 for n in range(3))

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from ballast.chain import Log
+from ballast.databases import StoreError
 from ballast.keeper import store as module
 from ballast.keeper.blocks import Block, Entry, Header, Transaction
-from ballast.keeper.store import Store, StoreError, open_store
+from ballast.keeper.store import Store, open_store
 
 ADDRESS = "0x" + "11" * 20
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ballast.keeper.store import StoreError
+from ballast.databases import StoreError
+from ballast.relay.facts import Fact
 from ballast.relay.kept import Kept, Status
-from ballast.relay.store import ChainWrite, Fact, RelayStore, open_relay_store
+from ballast.relay.store import RelayStore, open_relay_store
+from ballast.relay.writer import ChainWrite
 from ballast.signing import Order, SignedOrder
 
 ACCOUNT = b"a" * 32
@@ -47,7 +49,7 @@ def test_the_same_order_twice_is_one(tmp_path: Path) -> None:
     kept = store(tmp_path)
     one = kept.writer.insert(order(1)).result(5)
     one.close(Status.CANCELLED, "why")
-    kept.update([one]).result(5)
+    kept.writer.update([one]).result(5)
     two = kept.writer.insert(order(1)).result(5)
     assert two is not one
     assert (two.status, two.reason) == (Status.CANCELLED, "why")
@@ -57,7 +59,7 @@ def test_the_same_order_twice_is_one(tmp_path: Path) -> None:
 def test_what_the_chain_filled_before_counts(tmp_path: Path) -> None:
     kept = store(tmp_path)
     facts = [order_fact(1, 10, 40), order_fact(2, 10, 100)]
-    kept.write_chain(ChainWrite(facts, [(10, "0xa")], None, [])).result(5)
+    kept.writer.write_chain(ChainWrite(facts, [(10, "0xa")], None, [])).result(5)
     assert kept.writer.insert(order(1)).result(5).filled == 40
     assert kept.writer.insert(order(2)).result(5).status == Status.FILLED
     kept.close()
@@ -66,9 +68,9 @@ def test_what_the_chain_filled_before_counts(tmp_path: Path) -> None:
 def test_a_rewind_forgets_later_blocks(tmp_path: Path) -> None:
     kept = store(tmp_path)
     before = [order_fact(1, 10, 40), order_fact(1, 11, 70)]
-    kept.write_chain(ChainWrite(before, [(10, "0xa"), (11, "0xb")], None, [])).result(5)
+    kept.writer.write_chain(ChainWrite(before, [(10, "0xa"), (11, "0xb")], None, [])).result(5)
     assert kept.filled_at([order(1).hash], 10) == {order(1).hash: 40}
-    kept.write_chain(ChainWrite([], [(10, "0xa")], 10, [])).result(5)
+    kept.writer.write_chain(ChainWrite([], [(10, "0xa")], 10, [])).result(5)
     assert kept.last_heads() == [(10, "0xa")]
     assert [fact.block for fact in kept.all_facts(["order"])] == [10]
     kept.close()
@@ -83,6 +85,6 @@ def test_nothing_is_written_after_a_write_that_failed(tmp_path: Path) -> None:
         kept.writer.insert(clash).result(5)
     assert kept.writer.broken is not None
     with pytest.raises(StoreError):
-        kept.write_chain(ChainWrite([], [(10, "0xa")], None, [])).result(5)
+        kept.writer.write_chain(ChainWrite([], [(10, "0xa")], None, [])).result(5)
     assert kept.last_heads() == []
     kept.close()
