@@ -154,9 +154,7 @@ class Pair:
         self.counted(name)
         if (may_leave or self.crumbs.settled(touched)) and self.crumbs.fixed_apart():
             self.boundary += 1
-            equities = self._equities
             self._adopt()
-            self._equities = equities
         self.checked(touched, falls)
         return True
 
@@ -207,14 +205,16 @@ class Pair:
                 self.apply(_fix(event.market))
 
     def _adopt(self) -> None:
-        """Begin again with the model of what the contracts hold."""
-        its = self.arena
+        """Begin again with the model of what the contracts hold; equities are still compared with
+        those before the call."""
+        its, equities = self.arena, self._equities
         adopted = adopt(its.chain, its.vault, its.clearing, its.token, self.accounts)
         self.model.state = adopted.clearing.state
         adopted.pass_on(self.dust)
         self.prices_moved()
         self.holdings.reload()
         self.journal.mark()
+        self._equities = equities
 
     # After a call
 
