@@ -23,7 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from ballast import contracts, indexer, mirror
+from ballast import contracts, indexed, indexer, mirror
 from ballast.abi import Event, Function, checksum
 from ballast.columns import Columns
 from ballast.contract import Contract, Interface
@@ -383,7 +383,7 @@ class Follower:
 
 def code_digest() -> str:
     """Of the code a mirror's state depends on: the state of other code is not read again."""
-    sources = [Path(str(module.__file__)).read_bytes() for module in (indexer, mirror)]
+    sources = [Path(str(module.__file__)).read_bytes() for module in (indexed, indexer, mirror)]
     return hashlib.sha256(b"".join(sources)).hexdigest()
 
 

@@ -166,6 +166,9 @@ def _params(market: uint256) -> IClearinghouse.MarketParams:
     @return The parameters as they were set; all zero for an unknown market.
     """
     risk: records.Risk = records._risk(market)
+    if not risk.listed:
+        # A group's allowance stands beside the markets', under a number no market has.
+        return empty(IClearinghouse.MarketParams)
     limits: records.Limits = records._limits(market)
     fees: records.Fees = records._fees(market)
     funding: records.FundingLimits = records._funding_limits(market)

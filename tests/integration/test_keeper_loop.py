@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,10 +24,10 @@ from tests.support import flaky_rpc
 from tests.support.hand import KEY, RIVAL, Hand
 from tests.support.live import PRICES, Live, live
 from tests.support.nodes import anvil
+from tests.support.patience import until
 
 ROOT = Path(__file__).resolve().parents[2]
 WAD = 10**18
-PATIENCE_SECONDS = 40
 
 pytestmark = pytest.mark.node
 
@@ -235,7 +234,7 @@ def test_a_node_that_fails_as_nodes_do(market: Live, tmp_path: Path) -> None:
         thread = threading.Thread(target=hand.keeper.run, args=(stop,))
         thread.start()
         try:
-            wait_until(lambda: is_resolved(market))
+            until(lambda: is_resolved(market))
         finally:
             stop.set()
             thread.join(timeout=30)
@@ -256,11 +255,11 @@ def test_a_dead_node_does_not_end_it(market: Live, tmp_path: Path) -> None:
         thread = threading.Thread(target=hand.keeper.run, args=(stop,))
         thread.start()
         try:
-            wait_until(lambda: not hand.keeper.health()[0])
-            wait_until(lambda: hand.count("errors_total", error="NodeError") > 0)
+            until(lambda: not hand.keeper.health()[0])
+            until(lambda: hand.count("errors_total", error="NodeError") > 0)
             proxy.fault = lambda exchange: None
-            wait_until(lambda: is_resolved(market))
-            wait_until(lambda: hand.keeper.health()[0])
+            until(lambda: is_resolved(market))
+            until(lambda: hand.keeper.health()[0])
         finally:
             stop.set()
             thread.join(timeout=30)
@@ -474,13 +473,13 @@ def test_killed_and_started_again(market: Live, tmp_path: Path) -> None:
         market.node.ask("evm_setAutomine", True)
         market.report({1: 96_000 * WAD})
         market.node.ask("evm_setAutomine", False)
-        wait_until(lambda: bool(hand.rows()))
+        until(lambda: bool(hand.rows()))
         child.send_signal(signal.SIGKILL)
         child.wait(timeout=10)
         market.node.ask("evm_setIntervalMining", 1)
         child = start()
-        wait_until(lambda: is_resolved(market))
-        wait_until(lambda: all(row.state == "mined" for row in hand.rows()))
+        until(lambda: is_resolved(market))
+        until(lambda: all(row.state == "mined" for row in hand.rows()))
         child.send_signal(signal.SIGKILL)
         child.wait(timeout=10)
     finally:
@@ -490,12 +489,3 @@ def test_killed_and_started_again(market: Live, tmp_path: Path) -> None:
     assert market.chain.nonce(KEY.address) == len(nonces)
     assert hand.outcomes("deleverage").count("done") == 1
     assert hand.outcomes("liquidate").count("done") == 1
-
-
-def wait_until(is_so) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if is_so():
-            return
-        time.sleep(0.05)
-    pytest.fail(f"not within {PATIENCE_SECONDS} s")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from ballast.maker import Maker, MakerSettings
 from ballast.relay.client import RelayClient, RelayError
 from tests.support.live import WAD, Live
+from tests.support.patience import PATIENCE_SECONDS, until
 from tests.support.relaying import RelayProcess, Trading
-
-PATIENCE_SECONDS = 40
 
 
 @pytest.fixture
@@ -95,10 +93,3 @@ def test_a_maker_quotes_follows_and_leaves(
 def test_a_maker_for_no_market(client: RelayClient, market: Live, relay: RelayProcess) -> None:
     with pytest.raises(Exception, match="no market DOGE: there is BTC"):
         Maker(client, market.traders[3], MakerSettings(), ("DOGE",))
-
-
-def until(is_so: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
