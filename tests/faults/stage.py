@@ -284,22 +284,21 @@ class Act:
 
     def nothing_was_lost_to_rivals(self, most: int) -> list[Mined]:
         """Of the keepers that take turns none was beaten more than `most` times to what it sent,
-        with no price to blame. None paid more for nothing than it earned, or than one transaction
-        to which it was beaten. Those that were."""
+        with no price to blame (for prices there is `audit`). Together they paid no more for that
+        than they earned, or than so many transactions. Those to which one was beaten."""
         reported = self._reported() | self.news
         found: list[Mined] = []
+        earned = 0
         for keeper in self.keepers:
             if keeper.options.turn == 0:
                 continue
             mined = self.mined(keeper)
-            idle = [one for one in mined if not one.did_something]
-            beaten = [one for one in idle if not one.is_after(reported)]
+            beaten = [one for one in mined if not (one.did_something or one.is_after(reported))]
             assert len(beaten) <= most, self.told(beaten)
-            lost = sum(one.cost for one in idle) * NATIVE_QUOTE
-            allowed = max([one.cost * NATIVE_QUOTE for one in beaten], default=0)
-            earned = sum(self.earned(one) for one in mined)
-            assert lost <= max(allowed, earned), self.told(idle)
+            earned += sum(self.earned(one) for one in mined)
             found += beaten
+        lost = [one.cost * NATIVE_QUOTE for one in found]
+        assert sum(lost) <= max(earned, most * max(lost, default=0)), self.told(found)
         return found
 
     def earned(self, one: Mined) -> int:
