@@ -15,7 +15,8 @@
      `total <= scale * tokens held` in every state a callback can see. What is sent to the vault without a
      call belongs to nobody.
 
-     Bounds. Whatever is credited from outside keeps `total` below 2^104 (2e13 quote). A balance is never above the sum, so `move` cannot overflow one.
+     Bounds. Whatever is credited from outside keeps `total` below 2^104 (2e13 quote). A balance is never above the sum, so
+     `move` cannot overflow one, nor `charge` carry from one balance of a slot into the next.
 
      Reentrancy. Vyper's lock covers every function that talks to the token. `move` is outside the lock, as
      the clearinghouse has to call it while `withdraw` waits for `release`; it makes no external call itself.

@@ -4,8 +4,8 @@
 @title Records
 @license AGPL-3.0-only
 @notice All storage of the clearinghouse, packed by hand, and nothing else.
-@dev Clearinghouse, RiskEngine and Lens initialise this module first and hold no storage before it, so one
-     layout serves the three of them (the latter two run by delegatecall). Fields, lowest bits first:
+@dev Clearinghouse and the contracts whose code it runs by delegatecall initialise this module first and hold no
+     storage before it, so one layout serves them all. Fields, lowest bits first:
 
        account     group 12 | unsettled flag 1 | - 51 | up to sixteen market ids, 12 each
        position    size 96 | entry 96 | bucket id 48 | fees paid in cents 16      shares 128 | credit index 128
