@@ -167,7 +167,7 @@ def _post(account: bytes32, result_quote: int256):
             claim -= paid
         if claim != 0:
             if not known:
-                # Nobody waits, but the bucket has an epoch and an index to go on from.
+                # Where nobody waits it was not read yet, and its epoch and index go on.
                 claims = records._bucket(key)
             claims, after.shares = share_buckets._join(key, claims, claim, False)
             after.epoch = claims.epoch
